@@ -1,0 +1,104 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { CodedError } from "../drivers/coded-error.ts";
+import { type Command, CommandError, EXIT, type Terminal } from "./commands/command.ts";
+
+const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
+  run: () => import("./commands/run.ts"),
+  demo: () => import("./commands/demo.ts"),
+  central: () => import("./commands/central.ts"),
+  config: () => import("./commands/config.ts"),
+  status: () => import("./commands/status.ts"),
+  doctor: () => import("./commands/doctor.ts"),
+  card: () => import("./commands/card.ts"),
+  ledger: () => import("./commands/ledger.ts"),
+};
+
+const SUMMARIES: Readonly<Record<string, string>> = {
+  run: "run the agent",
+  demo: "try everything on this machine, with a virtual printer and reader",
+  central: "the built-in central server and its administration",
+  config: "check a configuration, or print an annotated example",
+  status: "what the running agent, its readers and its printers are doing",
+  doctor: "check everything the agent needs, one by one, and say what to do",
+  card: "convert a raw read into a card number",
+  ledger: "what the agent did with each claimed job",
+};
+
+const GLOBAL_OPTIONS = {
+  help: { type: "boolean", short: "h" },
+  json: { type: "boolean" },
+} as const;
+
+function terminal(json: boolean): Terminal {
+  const out = (text: string) => process.stdout.write(`${text}\n`);
+  const err = (text: string) => process.stderr.write(`${text}\n`);
+  return {
+    json,
+    line: json ? err : out,
+    note: err,
+    result: (value) => json && out(JSON.stringify(value)),
+  };
+}
+
+function overview(): string {
+  const rows = Object.entries(SUMMARIES).map(([name, summary]) => `  ${name.padEnd(10)}${summary}`);
+  return [
+    "usage: printgate COMMAND [ARGS]",
+    "",
+    ...rows,
+    "",
+    "  --help     for any command: what it takes",
+    "  --json     for any command: the answer as JSON alone on stdout",
+    "  --version  the version",
+    "",
+    "Exit codes: 0 done, 1 failed, 2 wrong usage.",
+  ].join("\n");
+}
+
+function version(): string {
+  const text = readFileSync(new URL("../package.json", import.meta.url), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+async function main(argv: readonly string[]): Promise<number> {
+  const [name, ...rest] = argv;
+  const json = argv.includes("--json");
+  const io = terminal(json);
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+    io.line(overview());
+    return name === undefined ? EXIT.usage : EXIT.ok;
+  }
+  if (name === "--version") {
+    io.line(version());
+    io.result({ version: version() });
+    return EXIT.ok;
+  }
+  const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (load === undefined) throw new CommandError("usage", `there is no command "${name}"`);
+  const { command } = await load();
+  let parsed: ReturnType<typeof parseArgs>;
+  try {
+    parsed = parseArgs({ args: rest, options: { ...command.options, ...GLOBAL_OPTIONS }, allowPositionals: true });
+  } catch (error) {
+    throw new CommandError("usage", error instanceof Error ? error.message : String(error), { cause: error });
+  }
+  if (parsed.values.help === true) {
+    io.line(`printgate ${name}: ${command.summary}\n\n${command.help.trim()}`);
+    return EXIT.ok;
+  }
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+  return command.run({ options: parsed.values, words: parsed.positionals, terminal: io, signal: stop.signal });
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof CodedError)) throw error;
+  const { code, detail, row } = error;
+  process.stderr.write(`printgate: ${error.message}\n  ${row.what}\n  ${row.next}\n`);
+  if (process.argv.includes("--json")) process.stdout.write(`${JSON.stringify({ error: { code, detail, ...row } })}\n`);
+  process.exitCode = error.code === "usage" ? EXIT.usage : EXIT.failed;
+}

@@ -1,0 +1,12 @@
+/** The paths of the protocol, in one place. */
+export const paths = {
+  taps: "/v1/taps",
+  document: (jobId: string) => `/v1/jobs/${jobId}/document`,
+  outcome: (jobId: string) => `/v1/jobs/${jobId}/outcome`,
+  lease: (jobId: string) => `/v1/jobs/${jobId}/lease`,
+  self: "/v1/agents/self",
+  openapi: "/v1/openapi.json",
+} as const;
+
+/** The claim that a document is fetched under; the server checks it beside the bearer key. */
+export const CLAIM_HEADER = "printgate-claim";

@@ -1,0 +1,166 @@
+import type { CodeRow, CodeTable } from "./coded-error.ts";
+import { CodedError } from "./coded-error.ts";
+
+/** RFC 8011 5.3.7 job-state, by keyword. */
+export type PrinterJobState =
+  | "pending"
+  | "pending-held"
+  | "processing"
+  | "processing-stopped"
+  | "canceled"
+  | "aborted"
+  | "completed";
+
+/** What identifies a job at the printer. Ids are reused after a power cycle, so `name` (unique, ours) is always compared too. */
+export interface PrinterJob {
+  readonly id: number;
+  readonly name: string;
+  readonly uuid?: string;
+}
+
+export interface PrinterJobStatus extends PrinterJob {
+  readonly state: PrinterJobState;
+  /** RFC 8011 5.3.8 job-state-reasons. */
+  readonly reasons: readonly string[];
+  /** job-impressions-completed, where the printer tells it. */
+  readonly impressions?: number;
+  /** job-media-sheets-completed, where the printer tells it. */
+  readonly sheets?: number;
+}
+
+/** What the printer says of itself over IPP. */
+export interface PrinterState {
+  readonly state: "idle" | "processing" | "stopped";
+  readonly accepting: boolean;
+  /** printer-state-reasons as sent, without `none`. */
+  readonly reasons: readonly string[];
+  /** The reasons that keep paper from coming out now; empty means go. */
+  readonly blocking: readonly string[];
+}
+
+/** The warm verdict of SNMP: advice and veto, never a gate. `unknown` does not block. */
+export interface PrinterVerdict {
+  readonly verdict: "ready" | "wait" | "blocked" | "unknown";
+  /** Printer MIB condition names, such as `jammed`, `noPaper`. */
+  readonly conditions: readonly string[];
+  /** Monotonic ms of the poll that it rests on; undefined if there was none. */
+  readonly at: number | undefined;
+}
+
+export interface JobRequest {
+  /** Unique over all time; at most 255 octets of UTF-8. */
+  readonly name: string;
+  /** requesting-user-name. */
+  readonly user: string;
+  /** MIME type of the document; the driver chooses what it announces from what the printer supports. */
+  readonly format: string;
+}
+
+export interface DocumentBody {
+  /** Octets. */
+  readonly size: number;
+  /** Called once. An error thrown by the iterator cuts the transfer and comes back out of `send`. */
+  chunks(): AsyncIterable<Uint8Array>;
+}
+
+export interface Printer {
+  readonly name: string;
+  readonly verdict: PrinterVerdict;
+  readonly counters: Readonly<Record<string, number>>;
+  /** Begins the health polls. Never throws. */
+  start(): void;
+  /** Get-Printer-Attributes, now. */
+  state(signal: AbortSignal): Promise<PrinterState>;
+  /** Opens the connection for the next document ahead of time, if there is none waiting. Never throws. */
+  prepare(): void;
+  /** Create-Job. `undefined`: this printer has none, `send` will use Print-Job. */
+  createJob(request: JobRequest, signal: AbortSignal): Promise<PrinterJob | undefined>;
+  /**
+   * Send-Document to `job`, or Print-Job where `job` is undefined, on a connection that served nothing before.
+   * A rejection with `PrinterError.nothingSent` proves that no byte of the request left; anything else leaves it open.
+   */
+  send(
+    job: PrinterJob | undefined,
+    request: JobRequest,
+    document: DocumentBody,
+    signal: AbortSignal,
+  ): Promise<PrinterJobStatus>;
+  /** Get-Job-Attributes. `undefined`: the printer does not know this job, or the id now belongs to another. */
+  jobStatus(job: PrinterJob, signal: AbortSignal): Promise<PrinterJobStatus | undefined>;
+  /** Looks through Get-Jobs (not completed, then completed) for our unique name. */
+  findJob(name: string, user: string, signal: AbortSignal): Promise<PrinterJobStatus | undefined>;
+  /** Cancel-Job. Resolves when the printer took the request; the job ends later. */
+  cancelJob(job: PrinterJob, signal: AbortSignal): Promise<void>;
+  stop(): Promise<void>;
+}
+
+export const PRINTER_CODES = {
+  "printer-unreachable": {
+    what: "The printer does not answer.",
+    next: "Check that the printer is switched on and its network cable, address and port.",
+  },
+  "printer-key-unknown": {
+    what: "The printer's TLS key is not the one that is pinned for it.",
+    next: "If the printer was replaced or renewed its certificate, set `key_pins` to the shown hash; otherwise find out who answers at its address.",
+  },
+  "printer-timeout": {
+    what: "The printer did not answer in time.",
+    next: "Look at the printer's panel; if it hangs, switch it off and on.",
+  },
+  "printer-broken-connection": {
+    what: "The connection to the printer broke in the middle of a request.",
+    next: "Check the network between agent and printer.",
+  },
+  "printer-bad-reply": {
+    what: "The printer's reply is not valid IPP.",
+    next: "Check that the printer's URI ends in its IPP path (often /ipp/print) and update its firmware.",
+  },
+  "printer-http-error": {
+    what: "The printer's web server refused the request.",
+    next: "Check the path of the printer's URI, and that IPP is switched on in its network settings.",
+  },
+  "printer-auth-required": {
+    what: "The printer asks for a user name and password.",
+    next: "Allow the agent's address to print without a login, or set credentials for this printer.",
+  },
+  "printer-busy": {
+    what: "The printer is printing another job and takes no second one.",
+    next: "Wait until it is free; the job stays held.",
+  },
+  "printer-not-accepting": {
+    what: "The printer does not accept jobs.",
+    next: "Look at the printer's panel: its queue is stopped, full or paused.",
+  },
+  "printer-unavailable": {
+    what: "The printer reports a temporary or device error.",
+    next: "Look at the printer's panel.",
+  },
+  "printer-format-unsupported": {
+    what: "The printer cannot print this document's format.",
+    next: "Send the job in a format from the printer's document-format-supported, such as PDF.",
+  },
+  "printer-refused": {
+    what: "The printer refused the request.",
+    next: "Run `printgate doctor`; the detail names the IPP status.",
+  },
+  "printer-blocked": {
+    what: "The printer cannot put out paper now.",
+    next: "Clear what its panel shows (jam, cover, paper, toner); the job stays held.",
+  },
+} as const satisfies CodeTable;
+
+export type PrinterCode = keyof typeof PRINTER_CODES;
+
+export class PrinterError extends CodedError<PrinterCode> {
+  /** True only where it is certain that not one byte of the request left this machine. */
+  readonly nothingSent: boolean;
+
+  constructor(code: PrinterCode, detail = "", options?: { cause?: unknown; nothingSent?: boolean }) {
+    super(code, detail, options);
+    this.nothingSent = options?.nothingSent ?? false;
+  }
+
+  override get row(): CodeRow {
+    return PRINTER_CODES[this.code];
+  }
+}

@@ -1,0 +1,121 @@
+import type { Clock } from "./clock.ts";
+import type { CodeRow, CodeTable } from "./coded-error.ts";
+import { CodedError } from "./coded-error.ts";
+import type { Log } from "./log.ts";
+
+/**
+ * What a reader delivers for one presentation of a card, before any conversion.
+ * `text`: the characters of a line or keyboard frame, framing and terminator removed (Latin-1).
+ * `bits`: a UID or Wiegand word, left-aligned in `bytes`; `bitLength` may not be a multiple of 8.
+ */
+export type Read =
+  | { readonly kind: "text"; readonly text: string }
+  | { readonly kind: "bits"; readonly bytes: Uint8Array; readonly bitLength: number };
+
+/**
+ * A decoder turns a byte stream into reads. It never throws, never holds more than its cap, always resyncs,
+ * and counts what it drops. The same bytes in any chunking give the same reads, as long as no time-out falls between.
+ * Time is passed in as monotonic milliseconds.
+ */
+export interface Decoder {
+  push(bytes: Uint8Array, nowMs: number): Read[];
+  /** When `expire` should be called (monotonic ms), if anything waits for a time-out. */
+  readonly deadline: number | undefined;
+  /** Completes or drops what has waited too long. */
+  expire(nowMs: number): Read[];
+  /** Forgets a half frame, as after a re-open. */
+  reset(): void;
+  /** Saturating counters, by stable name: reads, and each kind of dropped input. */
+  readonly counters: Readonly<Record<string, number>>;
+}
+
+export type ReaderStatus = "closed" | "opening" | "ready" | "absent" | "failed";
+
+export interface ReaderState {
+  readonly status: ReaderStatus;
+  /** Why the reader is not ready; undefined when it is. */
+  readonly error?: ReaderError;
+  /** Monotonic ms of the last change of `status`. */
+  readonly since: number;
+}
+
+/** What a person at the reader is told. */
+export const SIGNALS = [
+  "accepted",
+  "printed",
+  "no-jobs",
+  "unknown-card",
+  "printer-blocked",
+  "printing-later",
+  "fault",
+] as const;
+export type Signal = (typeof SIGNALS)[number];
+
+export interface ReaderListener {
+  /** `at` is the monotonic ms at which the last byte of the read arrived. */
+  read(read: Read, at: number): void;
+  state(state: ReaderState): void;
+}
+
+/** A card reader. `start` never throws: an absent device is a state, and it is looked for until `stop`. */
+export interface Reader {
+  readonly name: string;
+  readonly state: ReaderState;
+  readonly counters: Readonly<Record<string, number>>;
+  start(listener: ReaderListener): void;
+  /** Lights and sounds, where the family can; never blocks and never throws. */
+  signal(signal: Signal): void;
+  /** Closes everything; resolves when no handle is left open. */
+  stop(): Promise<void>;
+}
+
+/** What every driver is given. */
+export interface DriverContext {
+  readonly clock: Clock;
+  readonly log: Log;
+  /** 0 ≤ x < 1, for jitter only. */
+  readonly random: () => number;
+}
+
+export const READER_CODES = {
+  "reader-absent": {
+    what: "The reader's device is not there.",
+    next: "Check that the reader is plugged in and powered; it is opened as soon as it appears.",
+  },
+  "reader-open-failed": {
+    what: "The reader's device is there but cannot be opened.",
+    next: "Check that no other program holds it and that the agent's user may read and write the device.",
+  },
+  "reader-lost": {
+    what: "The reader went away while it was open.",
+    next: "Check its cable and power; it is re-opened by itself.",
+  },
+  "reader-unreachable": {
+    what: "The network reader does not answer.",
+    next: "Check its address, port and network cable; the agent keeps trying.",
+  },
+  "reader-silent-peer": {
+    what: "The network reader stopped answering on an open connection.",
+    next: "Check its power and network cable; the agent connects again by itself.",
+  },
+  "reader-listen-failed": {
+    what: "The agent cannot listen on the address configured for the reader.",
+    next: "Check the `listen` address and that no other program uses the port.",
+  },
+  "reader-source-refused": {
+    what: "A host that is not on the reader's allow-list connected.",
+    next: "If it is the reader, add its address to `allow`; otherwise find out who it is.",
+  },
+  "reader-not-a-keyboard": {
+    what: "The device is not a boot keyboard (HID usage page 1, usage 6).",
+    next: "Choose the family that fits the device, or set the reader to keyboard mode.",
+  },
+} as const satisfies CodeTable;
+
+export type ReaderCode = keyof typeof READER_CODES;
+
+export class ReaderError extends CodedError<ReaderCode> {
+  override get row(): CodeRow {
+    return READER_CODES[this.code];
+  }
+}
