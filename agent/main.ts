@@ -1,8 +1,8 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { CodedError } from "../drivers/coded-error.ts";
 import { type Command, CommandError, EXIT, type Terminal } from "./commands/command.ts";
+import { VERSION } from "./version.ts";
 
 const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
   run: () => import("./commands/run.ts"),
@@ -57,11 +57,6 @@ function overview(): string {
   ].join("\n");
 }
 
-function version(): string {
-  const text = readFileSync(new URL("../package.json", import.meta.url), "utf8");
-  return (JSON.parse(text) as { version: string }).version;
-}
-
 async function main(argv: readonly string[]): Promise<number> {
   const [name, ...rest] = argv;
   const json = argv.includes("--json");
@@ -71,8 +66,8 @@ async function main(argv: readonly string[]): Promise<number> {
     return name === undefined ? EXIT.usage : EXIT.ok;
   }
   if (name === "--version") {
-    io.line(version());
-    io.result({ version: version() });
+    io.line(VERSION);
+    io.result({ version: VERSION });
     return EXIT.ok;
   }
   const load = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;

@@ -5,6 +5,7 @@ export const paths = {
   outcome: (jobId: string) => `/v1/jobs/${jobId}/outcome`,
   lease: (jobId: string) => `/v1/jobs/${jobId}/lease`,
   self: "/v1/agents/self",
+  claims: "/v1/agents/self/claims",
   openapi: "/v1/openapi.json",
 } as const;
 

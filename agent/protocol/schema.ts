@@ -99,6 +99,12 @@ export const AgentSelf = z.strictObject({
 });
 export type AgentSelf = z.infer<typeof AgentSelf>;
 
+/** The claims that the central server believes this agent holds, so that a restarted agent can answer for each. */
+export const AgentClaims = z.strictObject({
+  claims: z.array(z.strictObject({ jobId: Uuid, claimId: Uuid, tapId: Uuid, printer: Name })).check(z.maxLength(1000)),
+});
+export type AgentClaims = z.infer<typeof AgentClaims>;
+
 export const Problem = z.strictObject({
   code: z.string().check(z.regex(/^[a-z][a-z0-9-]{0,63}$/)),
   message: z.string().check(z.maxLength(500)),

@@ -1,0 +1,200 @@
+import { randomUUID } from "node:crypto";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { type Clock, systemClock } from "../drivers/clock.ts";
+import type { CodedError } from "../drivers/coded-error.ts";
+import type { Log } from "../drivers/log.ts";
+import type { Printer } from "../drivers/printer.ts";
+import { IppPrinter } from "../drivers/printers/ipp/printer.ts";
+import { SnmpHealth } from "../drivers/printers/snmp/session.ts";
+import type { Reader, Signal } from "../drivers/reader.ts";
+import { openReader } from "../drivers/readers/open-reader.ts";
+import type { Transport } from "../drivers/transports/transport.ts";
+import { cardToken } from "./cards/token.ts";
+import type { Config } from "./config/config.ts";
+import { ControlSocket } from "./health/control-socket.ts";
+import type { AgentStatus, ShownError } from "./health/status.ts";
+import { CentralLink } from "./link/client.ts";
+import { Ledger } from "./release/ledger.ts";
+import { ReleaseLoop } from "./release/loop.ts";
+import { RamSpool } from "./release/spool.ts";
+import type { Stage, TapTrace } from "./release/trace.ts";
+import { StorageError } from "./storage/storage-error.ts";
+import { VERSION } from "./version.ts";
+
+export interface AgentOptions {
+  readonly config: Config;
+  readonly log: Log;
+  readonly clock?: Clock;
+  /** In place of a reader's own transport, by reader name: the virtual reader of the demo and of tests. */
+  readonly transports?: ReadonlyMap<string, Transport>;
+  readonly traced?: (trace: TapTrace, stage: Stage | "signal") => void;
+}
+
+/** The composition root: the only file that knows every room. Starts in order, stops in reverse. */
+export class Agent {
+  readonly #config: Config;
+  readonly #clock: Clock;
+  readonly #startedAt: number;
+  readonly #link: CentralLink;
+  readonly #printers: ReadonlyMap<string, Printer>;
+  readonly #ledger: Ledger;
+  readonly #loop: ReleaseLoop;
+  readonly #readers = new Map<string, Reader>();
+  #socket: ControlSocket | undefined;
+
+  private constructor(options: AgentOptions, ledger: Ledger) {
+    const { config, log, clock = systemClock } = options;
+    const { agent, central } = config;
+    this.#config = config;
+    this.#clock = clock;
+    this.#startedAt = clock.monotonic();
+    this.#ledger = ledger;
+    this.#link = new CentralLink({ ...central, clock, log: log.child({ part: "link" }) });
+    this.#printers = new Map(config.printers.map((settings) => [settings.name, printerOf(settings, clock, log)]));
+    const pipelines = new Map(config.readers.map(({ name, pipeline }) => [name, pipeline]));
+    this.#loop = new ReleaseLoop({
+      agentName: agent.name,
+      central: this.#link,
+      printers: this.#printers,
+      ledger,
+      spool: new RamSpool(agent.spoolRamMib * 2 ** 20),
+      manifestKey: central.manifestKey,
+      clock,
+      log: log.child({ part: "release" }),
+      uuid: randomUUID,
+      toToken(reader, read) {
+        const pipeline = pipelines.get(reader);
+        if (pipeline === undefined) throw new Error("a read came from a reader that is not configured");
+        return cardToken(central.cardKey, pipeline.convert(read));
+      },
+      signal: (reader: string, signal: Signal) => this.#readers.get(reader)?.signal(signal),
+      ...(options.traced === undefined ? {} : { traced: options.traced }),
+    });
+  }
+
+  /** Resolves when the ledger is replayed, the readers are being opened and the control socket answers. */
+  static async start(options: AgentOptions): Promise<Agent> {
+    const { stateDir } = options.config.agent;
+    await mkdir(stateDir, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+      throw StorageError.from(error, `make ${stateDir}`);
+    });
+    // The socket is the lock of the state folder, so it comes before the ledger is touched.
+    let agent: Agent | undefined;
+    const socket = await ControlSocket.open(controlSocketPath(stateDir), () => agent?.status() ?? { starting: true });
+    try {
+      agent = new Agent(options, await Ledger.open(join(stateDir, "ledger.log")));
+      agent.#socket = socket;
+      await agent.#start(options);
+      return agent;
+    } catch (error) {
+      await (agent === undefined ? socket.close() : agent.stop());
+      throw error;
+    }
+  }
+
+  get loop(): ReleaseLoop {
+    return this.#loop;
+  }
+
+  async #start({ log, transports }: AgentOptions): Promise<void> {
+    this.#link.start();
+    for (const printer of this.#printers.values()) printer.start();
+    await this.#loop.resume();
+    // Not waited for: with the central server away the agent still starts, and no tap is served until this was done.
+    this.#loop.claims
+      .reconcile()
+      .catch((error: CodedError) => log.warn({ code: error.code }, "the claims could not be compared"));
+    for (const { settings, printer } of this.#config.readers) {
+      const { name } = settings;
+      const transport = transports?.get(name);
+      const context = { clock: this.#clock, log: log.child({ part: `reader ${name}` }), random: Math.random };
+      const reader = await openReader(settings, transport === undefined ? context : { ...context, transport });
+      this.#readers.set(name, reader);
+      reader.start({
+        read: (read, at) => this.#loop.read(name, printer, read, at),
+        state: () => {},
+      });
+    }
+    log.info({ version: VERSION, agent: this.#config.agent.name, pid: process.pid }, "ready");
+  }
+
+  status(): AgentStatus {
+    const now = this.#clock.monotonic();
+    const link = this.#link.state;
+    return {
+      version: VERSION,
+      name: this.#config.agent.name,
+      pid: process.pid,
+      uptimeMs: Math.round(now - this.#startedAt),
+      central: {
+        status: link.status,
+        ...(link.lastError === undefined || link.status === "connected" ? {} : { error: shown(link.lastError) }),
+        ...(link.roundTripMs === undefined ? {} : { roundTripMs: link.roundTripMs }),
+        counters: this.#link.counters,
+      },
+      readers: this.#config.readers.map(({ settings: { name, family }, printer }) => {
+        const reader = this.#readers.get(name);
+        const state = reader?.state ?? { status: "closed", since: now };
+        return {
+          name,
+          family,
+          printer,
+          status: state.status,
+          forMs: Math.round(now - state.since),
+          ...(state.error === undefined ? {} : { error: shown(state.error) }),
+          counters: reader?.counters ?? {},
+        };
+      }),
+      printers: this.#config.printers.map(({ name, uri }) => {
+        const printer = this.#printers.get(name);
+        const executor = this.#loop.executors.get(name);
+        return {
+          name,
+          uri,
+          snmp: printer?.verdict.verdict ?? "unknown",
+          conditions: printer?.verdict.conditions ?? [],
+          depth: executor?.depth ?? 0,
+          counters: { ...printer?.counters, ...executor?.counters },
+        };
+      }),
+      ledger: {
+        health: this.#ledger.health,
+        open: this.#ledger.open.length,
+        unreported: this.#ledger.unreported.length,
+        inDoubt: this.#ledger.entries.filter(({ release }) => release.phase === "IN_DOUBT").length,
+      },
+      taps: this.#loop.traces,
+      counters: { ...this.#loop.counters, ...this.#loop.claims.counters, ...this.#loop.reporter.counters },
+      memoryMiB: Math.round(process.memoryUsage.rss() / 2 ** 20),
+    };
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all([...this.#readers.values()].map((reader) => reader.stop()));
+    await this.#loop.stop();
+    await Promise.all([...this.#printers.values()].map((printer) => printer.stop()));
+    await this.#link.stop();
+    await this.#ledger.close();
+    await this.#socket?.close();
+  }
+}
+
+export function controlSocketPath(stateDir: string): string {
+  return join(stateDir, "control.sock");
+}
+
+/** The driver for one configured printer. */
+export function printerOf(settings: Config["printers"][number], clock: Clock, log: Log): Printer {
+  const { snmp, ...rest } = settings;
+  const context = { clock, log: log.child({ part: `printer ${settings.name}` }) };
+  return new IppPrinter({
+    ...rest,
+    ...context,
+    ...(snmp === undefined ? {} : { health: new SnmpHealth({ ...snmp, ...context }) }),
+  });
+}
+
+function shown({ code, detail, row }: CodedError): ShownError {
+  return { code, detail, ...row };
+}

@@ -1,0 +1,99 @@
+import { mkdir } from "node:fs/promises";
+import { systemClock } from "../../drivers/clock.ts";
+import { silentLog } from "../../drivers/log.ts";
+import { controlSocketPath, printerOf } from "../agent.ts";
+import { loadConfig } from "../config/config.ts";
+import { askStatus } from "../health/control-socket.ts";
+import { type Check, check, checkClock, checkStorage } from "../health/doctor.ts";
+import type { AgentStatus } from "../health/status.ts";
+import { CentralLink } from "../link/client.ts";
+import { StorageError } from "../storage/storage-error.ts";
+import { type Command, EXIT, textOption } from "./command.ts";
+
+const MARK = { pass: "ok  ", warn: "warn", fail: "FAIL" } as const;
+
+export const command: Command = {
+  summary: "check everything the agent needs, one by one, and say what to do",
+  help: `
+usage: printgate doctor [--config FILE]
+
+  --config FILE  the configuration (default: $PRINTGATE_CONFIG, else /etc/printgate/printgate.toml)
+
+Checks configuration, storage, central server (TLS, key pins, bearer key), clock, each printer and, where the agent
+runs, each reader. Prints nothing and changes nothing. Exit code 0 when nothing failed.`,
+  options: { config: { type: "string" } },
+  async run(invocation) {
+    const { terminal, signal } = invocation;
+    const config = await loadConfig(textOption(invocation, "config"));
+    const checks: Check[] = [];
+    const add = (done: Check) => {
+      checks.push(done);
+      terminal.line(`${MARK[done.result]}  ${done.name}: ${done.evidence}`);
+      if (done.next !== undefined) terminal.line(`      → ${done.next}`);
+    };
+    const clock = systemClock;
+    const { stateDir, name } = config.agent;
+    add({
+      name: "configuration",
+      result: "pass",
+      evidence: `agent ${name}, ${config.printers.length} printer(s), ${config.readers.length} reader(s)`,
+    });
+    await mkdir(stateDir, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
+      throw StorageError.from(error, `make ${stateDir}`);
+    });
+    add(await checkStorage(stateDir, clock));
+
+    let serverTime: string | undefined;
+    const link = new CentralLink({ ...config.central, clock, log: silentLog });
+    add(
+      await check("central server", async () => {
+        const start = clock.monotonic();
+        const self = await link.self(signal);
+        serverTime = self.serverTime;
+        const ms = (clock.monotonic() - start).toFixed(1);
+        return {
+          result: "pass",
+          evidence: `${config.central.url} knows this agent as ${self.name}; connected, pinned and answered in ${ms} ms`,
+        };
+      }),
+    );
+    await link.stop();
+    add(await checkClock(clock, serverTime));
+
+    for (const settings of config.printers) {
+      const printer = printerOf(settings, clock, silentLog);
+      add(
+        await check(`printer ${settings.name}`, async () => {
+          const { state, reasons, blocking } = await printer.state(signal);
+          const evidence = `${settings.uri} is ${state}${reasons.length === 0 ? "" : ` (${reasons.join(", ")})`}`;
+          return blocking.length === 0
+            ? { result: "pass", evidence }
+            : { result: "fail", evidence, next: "Clear what the printer's panel shows; until then jobs stay held." };
+        }),
+      );
+      await printer.stop();
+    }
+
+    const running = (await askStatus(controlSocketPath(stateDir))) as AgentStatus | undefined;
+    if (running === undefined) {
+      add({
+        name: "agent",
+        result: "warn",
+        evidence: "it does not run",
+        next: "Start it with `printgate run`; only then are the readers open.",
+      });
+    } else {
+      add({ name: "agent", result: "pass", evidence: `it runs as process ${running.pid}` });
+      for (const reader of running.readers) {
+        const evidence = `${reader.family}: ${reader.status}${reader.error === undefined ? "" : ` (${reader.error.detail})`}`;
+        const next = reader.error?.next ?? "It is opened as soon as it appears.";
+        add({
+          name: `reader ${reader.name}`,
+          ...(reader.status === "ready" ? { result: "pass", evidence } : { result: "fail", evidence, next }),
+        });
+      }
+    }
+    terminal.result({ checks });
+    return checks.some(({ result }) => result === "fail") ? EXIT.failed : EXIT.ok;
+  },
+};

@@ -1,0 +1,46 @@
+import { controlSocketPath } from "../agent.ts";
+import { loadConfig } from "../config/config.ts";
+import { askStatus } from "../health/control-socket.ts";
+import { type AgentStatus, duration, verdictOf } from "../health/status.ts";
+import { type Command, CommandError, EXIT, textOption } from "./command.ts";
+
+export const command: Command = {
+  summary: "what the running agent, its readers and its printers are doing",
+  help: `
+usage: printgate status [--config FILE]
+
+  --config FILE  the configuration of the agent to ask (default: $PRINTGATE_CONFIG, else /etc/printgate/printgate.toml)
+
+Exit code 0 when the agent is ready, 1 when something is wrong or it does not run.`,
+  options: { config: { type: "string" } },
+  async run(invocation) {
+    const { terminal } = invocation;
+    const { agent } = await loadConfig(textOption(invocation, "config"));
+    const path = controlSocketPath(agent.stateDir);
+    const status = (await askStatus(path)) as AgentStatus | undefined;
+    if (status === undefined) throw new CommandError("agent-not-running", path);
+    const verdict = verdictOf(status);
+    for (const line of describe(status, verdict)) terminal.line(line);
+    terminal.result({ verdict, ...status });
+    return verdict.status === "ready" ? EXIT.ok : EXIT.failed;
+  },
+};
+
+function describe(status: AgentStatus, verdict: ReturnType<typeof verdictOf>): string[] {
+  const { central, readers, printers, ledger, taps } = status;
+  const trip = central.roundTripMs === undefined ? "" : `, ${central.roundTripMs.toFixed(1)} ms`;
+  return [
+    verdict.status === "ready" ? "Ready" : "Degraded",
+    ...verdict.problems.map((text) => `  ! ${text}`),
+    "",
+    `agent    ${status.name} ${status.version}, pid ${status.pid}, up ${duration(status.uptimeMs)}, ${status.memoryMiB} MiB`,
+    `central  ${central.status}${trip}`,
+    ...readers.map((r) => `reader   ${r.name} (${r.family} at ${r.printer}): ${r.status} for ${duration(r.forMs)}`),
+    ...printers.map((p) => `printer  ${p.name} ${p.uri}: snmp ${p.snmp}, ${p.depth} job(s) under way`),
+    `ledger   ${ledger.open} open, ${ledger.unreported} to report, ${ledger.inDoubt} in doubt`,
+    ...taps.slice(-5).map((tap) => {
+      const jobs = tap.jobs.map(({ word }) => word ?? "under way").join(", ");
+      return `tap      ${tap.at} ${tap.reader} card ${tap.card ?? "?"}: ${tap.signal ?? "…"}${jobs === "" ? "" : ` (${jobs})`}`;
+    }),
+  ];
+}

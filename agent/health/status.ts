@@ -1,0 +1,101 @@
+import type { PrinterVerdict } from "../../drivers/printer.ts";
+import type { ReaderStatus } from "../../drivers/reader.ts";
+import type { LedgerHealth } from "../release/ledger.ts";
+import type { TapTrace } from "../release/trace.ts";
+
+export type Counts = Readonly<Record<string, number>>;
+
+/** An error as the status, the page and the log show it. */
+export interface ShownError {
+  readonly code: string;
+  readonly detail: string;
+  readonly what: string;
+  readonly next: string;
+}
+
+/** The whole agent in one document: what `printgate status --json` prints. Holds no secret. */
+export interface AgentStatus {
+  readonly version: string;
+  readonly name: string;
+  readonly pid: number;
+  readonly uptimeMs: number;
+  readonly central: {
+    readonly status: "connected" | "disconnected" | "unknown";
+    readonly error?: ShownError;
+    readonly roundTripMs?: number;
+    readonly counters: Counts;
+  };
+  readonly readers: readonly {
+    readonly name: string;
+    readonly family: string;
+    readonly printer: string;
+    readonly status: ReaderStatus;
+    /** How long it has been so, in ms. */
+    readonly forMs: number;
+    readonly error?: ShownError;
+    readonly counters: Counts;
+  }[];
+  readonly printers: readonly {
+    readonly name: string;
+    readonly uri: string;
+    readonly snmp: PrinterVerdict["verdict"];
+    readonly conditions: readonly string[];
+    /** Jobs that are being released or wait for it. */
+    readonly depth: number;
+    readonly counters: Counts;
+  }[];
+  readonly ledger: {
+    readonly health: LedgerHealth;
+    readonly open: number;
+    readonly unreported: number;
+    readonly inDoubt: number;
+  };
+  readonly taps: readonly TapTrace[];
+  readonly counters: Counts;
+  readonly memoryMiB: number;
+}
+
+export interface Verdict {
+  readonly status: "ready" | "degraded";
+  /** One sentence for each thing that is wrong, with the next step; empty when ready. */
+  readonly problems: readonly string[];
+}
+
+/** Pure: the one look. */
+export function verdictOf(status: Omit<AgentStatus, "taps" | "counters">): Verdict {
+  const problems: string[] = [];
+  const { central, readers, printers, ledger } = status;
+  if (central.status === "disconnected") {
+    problems.push(problem("central server", central.error, "The central server does not answer. Check the network."));
+  }
+  for (const reader of readers) {
+    if (reader.status === "ready") continue;
+    const fallback = `It is ${reader.status} for ${duration(reader.forMs)}.`;
+    problems.push(problem(`reader ${reader.name}`, reader.error, fallback));
+  }
+  for (const printer of printers) {
+    if (printer.snmp !== "blocked") continue;
+    problems.push(`printer ${printer.name}: ${printer.conditions.join(", ")}. Clear what its panel shows.`);
+  }
+  if (ledger.health.tornBytes + ledger.health.damagedLines + ledger.health.unknownRecords > 0) {
+    problems.push("ledger: records were lost before the last start. Check the SD card; see `printgate ledger show`.");
+  }
+  return { status: problems.length === 0 ? "ready" : "degraded", problems };
+}
+
+function problem(part: string, error: ShownError | undefined, fallback: string): string {
+  if (error === undefined) return `${part}: ${fallback}`;
+  const detail = error.detail === "" ? "" : ` (${error.detail})`;
+  return `${part}: ${error.what}${detail} ${error.next}`;
+}
+
+/** `4 s`, `12 min`, `3 h`, `5 d`. */
+export function duration(ms: number): string {
+  const units = [
+    [86_400_000, "d"],
+    [3_600_000, "h"],
+    [60_000, "min"],
+  ] as const;
+  const unit = units.find(([size]) => ms >= size);
+  return unit === undefined ? `${Math.floor(ms / 1000)} s` : `${Math.floor(ms / unit[0])} ${unit[1]}`;
+}

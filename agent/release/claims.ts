@@ -1,0 +1,144 @@
+import type { Clock } from "../../drivers/clock.ts";
+import { codeOf } from "../../drivers/coded-error.ts";
+import type { Log } from "../../drivers/log.ts";
+import type { Claim, Ledger } from "./ledger.ts";
+import type { Central } from "./ports.ts";
+
+export interface ClaimsContext {
+  readonly central: Central;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** True for a tap whose answer may still come. */
+  readonly inFlight: (tapId: string) => boolean;
+  /** Entries were added to the ledger that the central server must hear of. */
+  readonly settled: () => void;
+}
+
+/** How often the claims are compared when nothing happened, and how soon after something went wrong, in ms. */
+const RECONCILE_MS = 300_000;
+const RECONCILE_SOON_MS = 2000;
+const RENEW_AGAIN_MS = 5000;
+
+/** Our side of the claims: leases renewed while a release lasts, and an answer for every claim the server thinks we hold. */
+export class Claims {
+  readonly counters: Record<string, number> = {};
+  readonly #context: ClaimsContext;
+  readonly #leases = new Map<string, { until: number; cancel: () => void }>();
+  readonly #stopping = new AbortController();
+  #reconciling: Promise<void> | undefined;
+  #reconciledOnce = false;
+  #cancelNext: () => void = () => {};
+
+  constructor(context: ClaimsContext) {
+    this.#context = context;
+  }
+
+  /** Monotonic ms until which this claim is ours; 0 if it is not. */
+  leaseUntil(claimId: string): number {
+    return this.#leases.get(claimId)?.until ?? 0;
+  }
+
+  /** Renews at half of the lease for as long as the release lasts; at once where the lease is not known. */
+  keep(claim: Claim, until = 0, leaseMs = 0): void {
+    const cancel = this.#context.clock.after(leaseMs / 2, () => void this.#renew(claim));
+    this.#leases.set(claim.claimId, { until: Math.max(until, this.leaseUntil(claim.claimId)), cancel });
+  }
+
+  drop(claimId: string): void {
+    this.#leases.get(claimId)?.cancel();
+    this.#leases.delete(claimId);
+  }
+
+  /** Rejects while the claims could not be compared for the first time: until then no tap may be served. */
+  async ready(): Promise<void> {
+    if (!this.#reconciledOnce) await this.reconcile();
+  }
+
+  /** An answer of the server may have been lost; what it claimed for us is given back soon. */
+  doubt(): void {
+    this.#next(RECONCILE_SOON_MS);
+  }
+
+  /** Compares the server's list with the ledger, now. Concurrent calls share one request. */
+  reconcile(): Promise<void> {
+    this.#reconciling ??= this.#reconcile().then(
+      () => {
+        this.#reconciledOnce = true;
+        this.#done(RECONCILE_MS);
+      },
+      (error: unknown) => {
+        this.#done(RECONCILE_SOON_MS * 5);
+        throw error;
+      },
+    );
+    return this.#reconciling;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#cancelNext();
+    for (const claimId of [...this.#leases.keys()]) this.drop(claimId);
+    await this.#reconciling?.catch(() => {}); // its caller has the error
+  }
+
+  #done(nextMs: number): void {
+    this.#reconciling = undefined;
+    this.#next(nextMs);
+  }
+
+  #next(ms: number): void {
+    this.#cancelNext();
+    if (this.#stopping.signal.aborted) return;
+    this.#cancelNext = this.#context.clock.after(ms, () => {
+      this.reconcile().catch((error: unknown) => this.#failed("reconcile", error));
+    });
+  }
+
+  /**
+   * A claim that the ledger does not know was never sent, because SENDING is on the disk before a byte leaves.
+   * Only at the first comparison after a start, with a ledger that lost records or is new, that conclusion is not sound.
+   */
+  async #reconcile(): Promise<void> {
+    const { central, ledger, clock, log, inFlight, settled } = this.#context;
+    const { claims } = await central.claims(this.#stopping.signal);
+    const sound = ledger.trusted || this.#reconciledOnce;
+    for (const claim of claims) {
+      if (ledger.has(claim.claimId) || inFlight(claim.tapId)) continue;
+      log.warn({ claim: claim.claimId, sound }, "the central server holds a claim that the ledger does not know");
+      const at = new Date(clock.wall()).toISOString();
+      await ledger.claim(claim, at);
+      const end = { word: sound ? "not printed" : "unknown", reason: "claim-not-in-ledger" } as const;
+      await ledger.record(claim.claimId, { phase: sound ? "RETURNED" : "IN_DOUBT", failures: 0, end }, at, true);
+      this.#count(end.word);
+    }
+    settled();
+  }
+
+  async #renew(claim: Claim): Promise<void> {
+    const { central, clock } = this.#context;
+    const asked = clock.monotonic();
+    try {
+      const { leaseMs } = await central.renewLease(claim.jobId, claim.claimId, this.#stopping.signal);
+      if (this.#leases.has(claim.claimId)) this.keep(claim, asked + leaseMs, leaseMs);
+    } catch (error) {
+      this.#failed("lease", error);
+      // The line may come back before the lease is over; a lost claim stays lost, and nothing is sent after its end.
+      const lost = codeOf(error) === "link-claim-lost";
+      if (!lost && this.#leases.has(claim.claimId)) this.keep(claim, 0, RENEW_AGAIN_MS * 2);
+    }
+  }
+
+  #failed(what: "reconcile" | "lease", error: unknown): void {
+    const code = codeOf(error);
+    this.#count(`${what}-${code}`);
+    this.#context.log.warn(
+      { code },
+      what === "lease" ? "a lease could not be renewed" : "the claims could not be compared",
+    );
+  }
+
+  #count(name: string): void {
+    this.counters[name] = (this.counters[name] ?? 0) + 1;
+  }
+}

@@ -1,0 +1,296 @@
+import type { Clock } from "../../drivers/clock.ts";
+import { CodedError, codeOf } from "../../drivers/coded-error.ts";
+import type { Log } from "../../drivers/log.ts";
+import type { Printer, PrinterState } from "../../drivers/printer.ts";
+import type { Read, Signal } from "../../drivers/reader.ts";
+import { openManifest } from "../protocol/envelope.ts";
+import type { Manifest, TapAnswer } from "../protocol/schema.ts";
+import { Claims } from "./claims.ts";
+import { PrinterExecutor } from "./executor.ts";
+import { signalForEnd, signalForFailure } from "./feedback.ts";
+import type { Claim, Ledger } from "./ledger.ts";
+import { type Release, resume } from "./machine.ts";
+import type { Central } from "./ports.ts";
+import { ReleaseError } from "./release-error.ts";
+import { Reporter } from "./reporter.ts";
+import type { RamSpool } from "./spool.ts";
+import type { Stage, TapTrace } from "./trace.ts";
+
+export interface LoopContext {
+  readonly agentName: string;
+  readonly central: Central;
+  readonly printers: ReadonlyMap<string, Printer>;
+  readonly ledger: Ledger;
+  readonly spool: RamSpool;
+  readonly manifestKey: string;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly uuid: () => string;
+  /** The conversion pipeline and the keyed hash; throws a `CodedError` for a read that is no card. */
+  readonly toToken: (reader: string, read: Read) => string;
+  readonly signal: (reader: string, signal: Signal) => void;
+  /** Called at every stage of a tap. */
+  readonly traced?: (trace: TapTrace, stage: Stage | "signal") => void;
+}
+
+/** Taps that may be on their way to the central server at once. */
+const MAX_TAPS = 8;
+const KEPT_TRACES = 50;
+
+/** From a read at a reader to its owner's jobs on paper. */
+export class ReleaseLoop {
+  readonly counters: Record<string, number> = {};
+  readonly #context: LoopContext;
+  readonly #executors = new Map<string, PrinterExecutor>();
+  readonly #reporter: Reporter;
+  readonly #claims: Claims;
+  readonly #traceOf = new Map<string, TapTrace>();
+  readonly #traces: TapTrace[] = [];
+  readonly #stopping = new AbortController();
+  readonly #taps = new Map<string, Promise<void>>();
+
+  constructor(context: LoopContext) {
+    this.#context = context;
+    const { central, ledger, spool, clock, log } = context;
+    for (const [name, printer] of context.printers) {
+      this.#executors.set(name, new PrinterExecutor({ printer, central, ledger, spool, clock, log }));
+    }
+    const reported = (claimId: string) => this.#reported(claimId);
+    this.#reporter = new Reporter({ central, ledger, clock, log, reported });
+    this.#claims = new Claims({
+      ...{ central, ledger, clock, log },
+      inFlight: (tapId) => this.#taps.has(tapId),
+      settled: () => this.#reporter.kick(),
+    });
+  }
+
+  /** The newest taps, oldest first. */
+  get traces(): readonly TapTrace[] {
+    return this.#traces;
+  }
+
+  get executors(): ReadonlyMap<string, PrinterExecutor> {
+    return this.#executors;
+  }
+
+  get reporter(): Reporter {
+    return this.#reporter;
+  }
+
+  get claims(): Claims {
+    return this.#claims;
+  }
+
+  /** Replays the ledger: every open entry is resolved, or queued at its printer ahead of any tap. */
+  async resume(): Promise<void> {
+    const { ledger, log } = this.#context;
+    const { trusted } = ledger;
+    if (!trusted && !ledger.health.fresh)
+      log.error({ ...ledger.health }, "the ledger lost records; open entries are looked up");
+    for (const entry of ledger.open) {
+      const executor = this.#executors.get(entry.printer);
+      const start = resume(entry.release, trusted);
+      log.warn({ claim: entry.claimId, phase: entry.release.phase, printer: entry.printer }, "resuming a release");
+      await ledger.record(
+        entry.claimId,
+        executor === undefined ? orphaned(entry.release) : start.state,
+        this.#now(),
+        !trusted,
+      );
+      if (executor === undefined) continue;
+      this.#claims.keep(entry);
+      executor.enqueue({
+        claim: entry,
+        start,
+        leaseUntil: () => this.#claims.leaseUntil(entry.claimId),
+        ended: (release) => this.#ended(entry, release),
+      });
+    }
+    await ledger.rewriteIfDamaged();
+    this.#reporter.kick();
+  }
+
+  /** One presentation of a card. Never throws; what goes wrong is counted, logged and told at the reader. */
+  read(reader: string, printerName: string, read: Read, at: number): void {
+    if (this.#stopping.signal.aborted) return;
+    if (this.#taps.size >= MAX_TAPS) {
+      this.#count("tap-flood");
+      this.#context.signal(reader, "fault");
+      return;
+    }
+    const trace: TapTrace = {
+      tapId: this.#context.uuid(),
+      reader,
+      printer: printerName,
+      at: this.#now(),
+      stagesMs: {},
+      jobs: [],
+    };
+    this.#traces.push(trace);
+    if (this.#traces.length > KEPT_TRACES) this.#traces.shift();
+    const tap = this.#tap(trace, read, at)
+      .catch((error: unknown) => {
+        this.#failed(trace, error);
+        // The server may have claimed jobs in an answer that was lost.
+        if (codeOf(error).startsWith("link-")) this.#claims.doubt();
+      })
+      .finally(() => this.#taps.delete(trace.tapId));
+    this.#taps.set(trace.tapId, tap);
+  }
+
+  /** Resolves when no tap, release or report is under way. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#taps.values());
+    for (const executor of this.#executors.values()) await executor.idle();
+    await this.#reporter.idle();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    await Promise.all(this.#taps.values());
+    await Promise.all([...this.#executors.values()].map((executor) => executor.stop()));
+    await this.#reporter.stop();
+    await this.#claims.stop();
+  }
+
+  async #tap(trace: TapTrace, read: Read, at: number): Promise<void> {
+    const { central, printers } = this.#context;
+    const { signal } = this.#stopping;
+    const printer = printers.get(trace.printer);
+    const executor = this.#executors.get(trace.printer);
+    if (printer === undefined || executor === undefined)
+      throw new Error("a reader is bound to a printer that is not there");
+    const token = this.#context.toToken(trace.reader, read);
+    trace.card = token.slice(0, 8);
+    const stage = (name: Stage) => this.#stage(trace, name, at);
+    stage("converted");
+    await this.#claims.ready();
+    const asked = central.tap(
+      {
+        tapId: trace.tapId,
+        at: trace.at,
+        reader: trace.reader,
+        printer: trace.printer,
+        credential: { kind: "card", token },
+      },
+      signal,
+    );
+    // The printer is asked while the central server thinks; both answers are met below.
+    const preflight = printer.state(signal);
+    preflight.catch(() => {}); // met where it is awaited, or not needed at all
+    printer.prepare();
+    const answer = await asked;
+    stage("answered");
+    this.#count(answer.result);
+    if (answer.result === "refused") return this.#tell(trace, "unknown-card");
+    if (answer.jobs.length === 0) return this.#tell(trace, "no-jobs");
+    this.#tell(trace, "accepted");
+    this.#accept(trace, answer, executor, preflight, at);
+  }
+
+  #accept(
+    trace: TapTrace,
+    answer: Extract<TapAnswer, { result: "accepted" }>,
+    executor: PrinterExecutor,
+    preflight: Promise<PrinterState>,
+    at: number,
+  ): void {
+    const { ledger, clock, log } = this.#context;
+    const leaseUntil = clock.monotonic() + answer.leaseMs;
+    for (const [index, envelope] of answer.jobs.entries()) {
+      const manifest = this.#manifest(envelope, trace);
+      if (manifest === undefined) continue;
+      const claim: Claim = {
+        jobId: manifest.jobId,
+        claimId: manifest.claimId,
+        tapId: trace.tapId,
+        printer: trace.printer,
+      };
+      trace.jobs.push({ jobId: claim.jobId });
+      this.#traceOf.set(claim.claimId, trace);
+      ledger.claim(claim, this.#now()).catch((error: unknown) => {
+        // The release meets the same disk at its durable SENDING, and is returned there.
+        this.#count(codeOf(error));
+        log.error({ claim: claim.claimId, code: codeOf(error) }, "the ledger could not be written");
+      });
+      this.#claims.keep(claim, leaseUntil, answer.leaseMs);
+      executor.enqueue({
+        claim,
+        manifest,
+        ...(index === 0 ? { preflight, stage: (name: Stage) => this.#stage(trace, name, at) } : {}),
+        leaseUntil: () => this.#claims.leaseUntil(claim.claimId),
+        ended: (release) => this.#ended(claim, release),
+      });
+    }
+  }
+
+  /** A manifest that does not hold is not printed; its claim runs out at the server, which an administrator sees. */
+  #manifest(envelope: Parameters<typeof openManifest>[0], trace: TapTrace): Manifest | undefined {
+    try {
+      const manifest = openManifest(envelope, this.#context.manifestKey);
+      if (manifest.agent === this.#context.agentName && manifest.printer === trace.printer) return manifest;
+      throw new ReleaseError("manifest-not-ours", `${manifest.agent}, ${manifest.printer}`);
+    } catch (error) {
+      this.#failed(trace, error);
+      return undefined;
+    }
+  }
+
+  #ended(claim: Claim, release: Release): void {
+    const trace = this.#traceOf.get(claim.claimId);
+    const job = trace?.jobs.find(({ jobId }) => jobId === claim.jobId);
+    if (trace !== undefined && job !== undefined && release.end !== undefined) {
+      job.word = release.end.word;
+      job.reason = release.end.reason;
+      const signal = signalForEnd(release, trace.jobs);
+      if (signal !== undefined) this.#tell(trace, signal);
+    }
+    this.#claims.drop(claim.claimId);
+    this.#reporter.kick();
+  }
+
+  #reported(claimId: string): void {
+    const trace = this.#traceOf.get(claimId);
+    this.#traceOf.delete(claimId);
+    if (trace !== undefined) this.#context.traced?.(trace, "reported");
+    this.#context.ledger.compactIfLarge().catch((error: unknown) => {
+      this.#count(codeOf(error));
+      this.#context.log.error({ code: codeOf(error) }, "the ledger could not be compacted");
+    });
+  }
+
+  #failed(trace: TapTrace, error: unknown): void {
+    const code = codeOf(error);
+    this.#count(code);
+    trace.code = code;
+    const fields = { tap: trace.tapId, reader: trace.reader, card: trace.card, code };
+    // Only our own coded errors are known to hold no secret.
+    if (error instanceof CodedError) this.#context.log.warn({ ...fields, detail: error.detail }, "a tap failed");
+    else this.#context.log.error({ ...fields, err: error }, "a tap failed unexpectedly");
+    this.#tell(trace, signalForFailure(code));
+  }
+
+  #tell(trace: TapTrace, signal: Signal): void {
+    trace.signal = signal;
+    this.#context.signal(trace.reader, signal);
+    this.#context.traced?.(trace, "signal");
+  }
+
+  #stage(trace: TapTrace, stage: Stage, at: number): void {
+    trace.stagesMs[stage] = this.#context.clock.monotonic() - at;
+    this.#context.traced?.(trace, stage);
+  }
+
+  #now(): string {
+    return new Date(this.#context.clock.wall()).toISOString();
+  }
+
+  #count(name: string): void {
+    this.counters[name] = (this.counters[name] ?? 0) + 1;
+  }
+}
+
+/** Its printer is no longer configured: nobody can look the job up. */
+function orphaned(release: Release): Release {
+  return { ...release, phase: "IN_DOUBT", end: { word: "unknown", reason: "printer-not-configured" } };
+}
