@@ -10,11 +10,13 @@ import { SnmpHealth } from "../drivers/printers/snmp/session.ts";
 import type { Reader, Signal } from "../drivers/reader.ts";
 import { openReader } from "../drivers/readers/open-reader.ts";
 import type { Transport } from "../drivers/transports/transport.ts";
+import { toCardNumber } from "./cards/pipeline.ts";
 import { cardToken } from "./cards/token.ts";
 import type { Config } from "./config/config.ts";
 import { ControlSocket } from "./health/control-socket.ts";
 import type { AgentStatus, ShownError } from "./health/status.ts";
 import { CentralLink } from "./link/client.ts";
+import { LINK_CODES } from "./link/link-error.ts";
 import { Ledger } from "./release/ledger.ts";
 import { ReleaseLoop } from "./release/loop.ts";
 import { RamSpool } from "./release/spool.ts";
@@ -59,14 +61,14 @@ export class Agent {
       printers: this.#printers,
       ledger,
       spool: new RamSpool(agent.spoolRamMib * 2 ** 20),
-      manifestKey: central.manifestKey,
+      manifestKey: central.manifestKey.toString("base64url"),
       clock,
       log: log.child({ part: "release" }),
       uuid: randomUUID,
       toToken(reader, read) {
         const pipeline = pipelines.get(reader);
         if (pipeline === undefined) throw new Error("a read came from a reader that is not configured");
-        return cardToken(central.cardKey, pipeline.convert(read));
+        return cardToken(central.cardKey, toCardNumber(pipeline, read));
       },
       signal: (reader: string, signal: Signal) => this.#readers.get(reader)?.signal(signal),
       ...(options.traced === undefined ? {} : { traced: options.traced }),
@@ -105,8 +107,8 @@ export class Agent {
     this.#loop.claims
       .reconcile()
       .catch((error: CodedError) => log.warn({ code: error.code }, "the claims could not be compared"));
-    for (const { settings, printer } of this.#config.readers) {
-      const { name } = settings;
+    for (const settings of this.#config.readers) {
+      const { name, printer } = settings;
       const transport = transports?.get(name);
       const context = { clock: this.#clock, log: log.child({ part: `reader ${name}` }), random: Math.random };
       const reader = await openReader(settings, transport === undefined ? context : { ...context, transport });
@@ -129,11 +131,13 @@ export class Agent {
       uptimeMs: Math.round(now - this.#startedAt),
       central: {
         status: link.status,
-        ...(link.lastError === undefined || link.status === "connected" ? {} : { error: shown(link.lastError) }),
+        ...(link.lastError === undefined || link.status === "connected"
+          ? {}
+          : { error: { ...link.lastError, ...LINK_CODES[link.lastError.code] } }),
         ...(link.roundTripMs === undefined ? {} : { roundTripMs: link.roundTripMs }),
         counters: this.#link.counters,
       },
-      readers: this.#config.readers.map(({ settings: { name, family }, printer }) => {
+      readers: this.#config.readers.map(({ name, family, printer }) => {
         const reader = this.#readers.get(name);
         const state = reader?.state ?? { status: "closed", since: now };
         return {

@@ -2,13 +2,13 @@ import { mkdir } from "node:fs/promises";
 import { systemClock } from "../../drivers/clock.ts";
 import { silentLog } from "../../drivers/log.ts";
 import { controlSocketPath, printerOf } from "../agent.ts";
-import { loadConfig } from "../config/config.ts";
 import { askStatus } from "../health/control-socket.ts";
 import { type Check, check, checkClock, checkStorage } from "../health/doctor.ts";
 import type { AgentStatus } from "../health/status.ts";
 import { CentralLink } from "../link/client.ts";
 import { StorageError } from "../storage/storage-error.ts";
-import { type Command, EXIT, textOption } from "./command.ts";
+import { type Command, EXIT } from "./command.ts";
+import { configOf } from "./config-option.ts";
 
 const MARK = { pass: "ok  ", warn: "warn", fail: "FAIL" } as const;
 
@@ -24,7 +24,7 @@ runs, each reader. Prints nothing and changes nothing. Exit code 0 when nothing 
   options: { config: { type: "string" } },
   async run(invocation) {
     const { terminal, signal } = invocation;
-    const config = await loadConfig(textOption(invocation, "config"));
+    const config = await configOf(invocation);
     const checks: Check[] = [];
     const add = (done: Check) => {
       checks.push(done);

@@ -1,10 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { loadConfig } from "../config/config.ts";
 import { replay } from "../release/ledger.ts";
 import { decodeLog } from "../storage/append-log.ts";
 import { StorageError } from "../storage/storage-error.ts";
-import { type Command, CommandError, EXIT, textOption } from "./command.ts";
+import { type Command, CommandError, EXIT } from "./command.ts";
+import { configOf } from "./config-option.ts";
 
 export const command: Command = {
   summary: "what the agent did with each claimed job",
@@ -19,7 +19,7 @@ Reads the ledger beside the running agent; changes nothing.`,
   async run(invocation) {
     const { terminal, options, words } = invocation;
     if (words.length !== 1 || words[0] !== "show") throw new CommandError("usage", "call it as: printgate ledger show");
-    const { agent } = await loadConfig(textOption(invocation, "config"));
+    const { agent } = await configOf(invocation);
     const path = join(agent.stateDir, "ledger.log");
     const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {
       if (error.code === "ENOENT") return Buffer.alloc(0);

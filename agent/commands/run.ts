@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { pino } from "pino";
 import { Agent } from "../agent.ts";
-import { loadConfig } from "../config/config.ts";
-import { type Command, EXIT, textOption } from "./command.ts";
+import { type Command, EXIT } from "./command.ts";
+import { configOf } from "./config-option.ts";
 
 export const command: Command = {
   summary: "run the agent until it is told to stop (SIGTERM or SIGINT)",
@@ -14,7 +14,7 @@ usage: printgate run [--config FILE]
 Logs JSON lines on stdout. Stops cleanly: a transfer that is under way is finished first.`,
   options: { config: { type: "string" } },
   async run(invocation) {
-    const config = await loadConfig(textOption(invocation, "config"));
+    const config = await configOf(invocation);
     const log = pino({ level: config.agent.logLevel, base: null });
     const agent = await Agent.start({ config, log });
     if (!invocation.signal.aborted) {

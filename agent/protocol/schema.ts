@@ -9,7 +9,7 @@ const Name = z.string().check(z.regex(/^[a-z0-9][a-z0-9._-]{0,62}$/));
 const Uuid = z.string().check(z.regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/));
 const Sha256 = z.string().check(z.regex(/^[0-9a-f]{64}$/));
 const Time = z.string().check(z.regex(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z$/));
-const Base64Url = z.string().check(z.regex(/^[A-Za-z0-9_-]+$/), z.maxLength(1_400_000));
+const Base64Url = z.string().check(z.regex(/^[A-Za-z0-9_-]+$/), z.maxLength(1_500_000));
 
 /** A card token: HMAC-SHA-256 of the card number under the site key, lower-case hex. */
 export const CardToken = Sha256;
@@ -45,14 +45,16 @@ export const Manifest = z.strictObject({
   sha256: Sha256,
   chunkSize: z.int().check(z.gte(4096), z.lte(4 * 2 ** 20)),
   chunks: z.array(Sha256).check(z.minLength(1), z.maxLength(16_384)),
-  /** Until when the claim is this agent's; after it the job may be handed to another. */
+  /** Until when the claim is this agent's; after it a person may decide about the job; no other agent gets it by itself. */
   leaseUntil: Time,
 });
 export type Manifest = z.infer<typeof Manifest>;
 
+/** Names the tap that it answers: an answer that a proxy mixed up must not release one person's jobs to another. */
 export const TapAnswer = z.discriminatedUnion("result", [
   z.strictObject({
     result: z.literal("accepted"),
+    tapId: Uuid,
     displayName: z.string().check(z.maxLength(255)),
     /** Oldest first; all claimed for this agent in one transaction. */
     jobs: z.array(Envelope).check(z.maxLength(100)),
@@ -61,7 +63,7 @@ export const TapAnswer = z.discriminatedUnion("result", [
     serverTime: Time,
   }),
   /** Unknown card, unknown person and denied are one answer, so that nobody can probe. */
-  z.strictObject({ result: z.literal("refused"), serverTime: Time }),
+  z.strictObject({ result: z.literal("refused"), tapId: Uuid, serverTime: Time }),
 ]);
 export type TapAnswer = z.infer<typeof TapAnswer>;
 
@@ -84,12 +86,12 @@ export const Outcome = z.strictObject({
 export type Outcome = z.infer<typeof Outcome>;
 
 /** `settled`: taken, now or before (a repeat is harmless). `superseded`: the claim was no longer this agent's. */
-export const OutcomeAnswer = z.strictObject({ result: z.enum(["settled", "superseded"]) });
+export const OutcomeAnswer = z.strictObject({ claimId: Uuid, result: z.enum(["settled", "superseded"]) });
 export type OutcomeAnswer = z.infer<typeof OutcomeAnswer>;
 
 export const LeaseRenewal = z.strictObject({ claimId: Uuid });
 export type LeaseRenewal = z.infer<typeof LeaseRenewal>;
-export const LeaseAnswer = z.strictObject({ leaseMs: z.int().check(z.gte(1000), z.lte(86_400_000)) });
+export const LeaseAnswer = z.strictObject({ claimId: Uuid, leaseMs: z.int().check(z.gte(1000), z.lte(86_400_000)) });
 export type LeaseAnswer = z.infer<typeof LeaseAnswer>;
 
 /** What the central server knows of the agent that asks. Also serves to warm and check the line. */

@@ -11,6 +11,8 @@ export interface ClaimsContext {
   readonly log: Log;
   /** True for a tap whose answer may still come. */
   readonly inFlight: (tapId: string) => boolean;
+  /** Ends all that is under way. */
+  readonly stopping: AbortSignal;
   /** Entries were added to the ledger that the central server must hear of. */
   readonly settled: () => void;
 }
@@ -25,9 +27,9 @@ export class Claims {
   readonly counters: Record<string, number> = {};
   readonly #context: ClaimsContext;
   readonly #leases = new Map<string, { until: number; cancel: () => void }>();
-  readonly #stopping = new AbortController();
   #reconciling: Promise<void> | undefined;
   #reconciledOnce = false;
+  #doubtful = false;
   #cancelNext: () => void = () => {};
 
   constructor(context: ClaimsContext) {
@@ -57,6 +59,7 @@ export class Claims {
 
   /** An answer of the server may have been lost; what it claimed for us is given back soon. */
   doubt(): void {
+    this.#doubtful = true;
     this.#next(RECONCILE_SOON_MS);
   }
 
@@ -75,8 +78,8 @@ export class Claims {
     return this.#reconciling;
   }
 
+  /** To be called after `stopping` was aborted and the last release ended. */
   async stop(): Promise<void> {
-    this.#stopping.abort();
     this.#cancelNext();
     for (const claimId of [...this.#leases.keys()]) this.drop(claimId);
     await this.#reconciling?.catch(() => {}); // its caller has the error
@@ -84,12 +87,13 @@ export class Claims {
 
   #done(nextMs: number): void {
     this.#reconciling = undefined;
-    this.#next(nextMs);
+    // A list that was asked for before the doubt does not settle it.
+    this.#next(this.#doubtful ? RECONCILE_SOON_MS : nextMs);
   }
 
   #next(ms: number): void {
     this.#cancelNext();
-    if (this.#stopping.signal.aborted) return;
+    if (this.#context.stopping.aborted) return;
     this.#cancelNext = this.#context.clock.after(ms, () => {
       this.reconcile().catch((error: unknown) => this.#failed("reconcile", error));
     });
@@ -97,12 +101,13 @@ export class Claims {
 
   /**
    * A claim that the ledger does not know was never sent, because SENDING is on the disk before a byte leaves.
-   * Only at the first comparison after a start, with a ledger that lost records or is new, that conclusion is not sound.
+   * Only with a ledger that lost records or is new that conclusion is not sound; the first comparison settles that.
    */
   async #reconcile(): Promise<void> {
-    const { central, ledger, clock, log, inFlight, settled } = this.#context;
-    const { claims } = await central.claims(this.#stopping.signal);
-    const sound = ledger.trusted || this.#reconciledOnce;
+    const { central, ledger, clock, log, inFlight, settled, stopping } = this.#context;
+    this.#doubtful = false;
+    const { claims } = await central.claims(stopping);
+    const sound = ledger.trusted;
     for (const claim of claims) {
       if (ledger.has(claim.claimId) || inFlight(claim.tapId)) continue;
       log.warn({ claim: claim.claimId, sound }, "the central server holds a claim that the ledger does not know");
@@ -112,20 +117,22 @@ export class Claims {
       await ledger.record(claim.claimId, { phase: sound ? "RETURNED" : "IN_DOUBT", failures: 0, end }, at, true);
       this.#count(end.word);
     }
+    await ledger.vouch();
     settled();
   }
 
   async #renew(claim: Claim): Promise<void> {
-    const { central, clock } = this.#context;
+    const { central, clock, stopping } = this.#context;
     const asked = clock.monotonic();
     try {
-      const { leaseMs } = await central.renewLease(claim.jobId, claim.claimId, this.#stopping.signal);
+      const { leaseMs } = await central.renewLease(claim.jobId, claim.claimId, stopping);
       if (this.#leases.has(claim.claimId)) this.keep(claim, asked + leaseMs, leaseMs);
     } catch (error) {
+      if (stopping.aborted) return;
       this.#failed("lease", error);
-      // The line may come back before the lease is over; a lost claim stays lost, and nothing is sent after its end.
-      const lost = codeOf(error) === "link-claim-lost";
-      if (!lost && this.#leases.has(claim.claimId)) this.keep(claim, 0, RENEW_AGAIN_MS * 2);
+      // A lost claim is somebody else's at once; else the line may come back before the lease is over.
+      if (codeOf(error) === "link-claim-lost") this.drop(claim.claimId);
+      else if (this.#leases.has(claim.claimId)) this.keep(claim, 0, RENEW_AGAIN_MS * 2);
     }
   }
 

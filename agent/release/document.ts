@@ -4,68 +4,59 @@ import { type RamSpool, verified } from "./spool.ts";
 
 /**
  * A job's verified document: whole in the RAM spool where it fits, else as a stream whose first chunk is here.
- * `discard` gives the memory back and ends the download; it is safe to call at any time, more than once.
+ * `discard` gives the memory back and leaves the source; it is safe to call at any time, more than once.
  */
 export interface FetchedDocument {
   readonly body: DocumentBody;
   discard(): void;
 }
 
+/** Leaves the source when it fails. A source that is stuck is ended by whoever opened it. */
 export async function fetchDocument(
   manifest: Manifest,
-  open: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
+  source: AsyncIterable<Uint8Array>,
   spool: RamSpool,
 ): Promise<FetchedDocument> {
-  const abort = new AbortController();
-  const chunks = verified(open(abort.signal), manifest);
-  if (!spool.reserve(manifest.size)) return streamed(manifest, chunks, abort);
+  const { size } = manifest;
+  const chunks = verified(source, manifest);
+  if (!spool.reserve(size)) return streamed(size, chunks);
   let reserved = true;
   const free = () => {
-    if (reserved) spool.release(manifest.size);
+    if (reserved) spool.release(size);
     reserved = false;
   };
-  const pieces: Uint8Array[] = [];
+  const whole: Uint8Array[] = [];
   try {
-    for await (const chunk of chunks) pieces.push(...chunk);
+    for await (const chunk of chunks) whole.push(chunk);
   } catch (error) {
-    abort.abort();
     free();
     throw error;
   }
   return {
     body: {
-      size: manifest.size,
+      size,
       async *chunks() {
-        yield* pieces;
+        yield* whole;
       },
     },
     discard() {
-      pieces.length = 0;
+      whole.length = 0;
       free();
     },
   };
 }
 
-async function streamed(
-  manifest: Manifest,
-  chunks: AsyncGenerator<Uint8Array[]>,
-  abort: AbortController,
-): Promise<FetchedDocument> {
-  let first: IteratorResult<Uint8Array[]>;
-  try {
-    first = await chunks.next();
-  } catch (error) {
-    abort.abort();
-    throw error;
-  }
+async function streamed(size: number, chunks: AsyncGenerator<Uint8Array>): Promise<FetchedDocument> {
+  const first = await chunks.next();
   return {
     body: {
-      size: manifest.size,
+      size,
       async *chunks() {
-        if (first.done !== true) yield* first.value;
-        for await (const chunk of chunks) yield* chunk;
+        if (first.done !== true) yield first.value;
+        yield* chunks;
       },
     },
-    discard: () => abort.abort(),
+    // What a source has to say to being left no longer matters.
+    discard: () => void chunks.return(undefined).catch(() => {}),
   };
 }

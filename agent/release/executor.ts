@@ -1,7 +1,13 @@
 import { type Clock, pause } from "../../drivers/clock.ts";
 import { codeOf } from "../../drivers/coded-error.ts";
 import type { Log } from "../../drivers/log.ts";
-import { type JobRequest, type Printer, PrinterError, type PrinterState } from "../../drivers/printer.ts";
+import {
+  type JobRequest,
+  type Printer,
+  PrinterError,
+  type PrinterJobStatus,
+  type PrinterState,
+} from "../../drivers/printer.ts";
 import type { Manifest } from "../protocol/schema.ts";
 import { type FetchedDocument, fetchDocument } from "./document.ts";
 import type { Claim, Ledger } from "./ledger.ts";
@@ -52,13 +58,14 @@ const RETRYABLE: ReadonlySet<string> = new Set([
   "link-server-error",
   "document-truncated",
 ]);
-/** With Print-Job these replies mean that the printer took no job at all (RFC 8011 4.2.1). */
+/**
+ * With Print-Job these replies mean that the printer took no job at all. Others do not: device-error comes with a job that
+ * waits for its jam to be cleared, job-canceled with one that may have put out pages (RFC 8011 B.1.5.5, B.1.5.9).
+ */
 const REFUSALS: ReadonlySet<string> = new Set([
   "printer-busy",
   "printer-not-accepting",
-  "printer-unavailable",
   "printer-format-unsupported",
-  "printer-refused",
   "printer-auth-required",
 ]);
 /** No document is begun this close to the end of the lease, in ms. */
@@ -81,8 +88,10 @@ export class PrinterExecutor {
   }
 
   enqueue(work: Work): void {
-    this.#waiting.push(new Run(this.#context, work, this.#stopping.signal, this.counters));
-    this.#running ??= this.#drain();
+    const run = new Run(this.#context, work, this.#stopping.signal, this.counters);
+    this.#waiting.push(run);
+    if (this.#running === undefined) this.#running = this.#drain();
+    else run.wait(this.#waiting.length === 1);
   }
 
   /** Resolves when nothing runs and nothing waits. */
@@ -99,7 +108,7 @@ export class PrinterExecutor {
   async #drain(): Promise<void> {
     for (let run = this.#waiting.shift(); run !== undefined; run = this.#waiting.shift()) {
       const running = run.toEnd();
-      this.#waiting[0]?.prefetch();
+      this.#waiting[0]?.wait(true);
       await running;
     }
     this.#running = undefined;
@@ -115,6 +124,7 @@ class Run {
   readonly #request: JobRequest;
   #state: Release;
   #document: Promise<FetchedDocument> | undefined;
+  readonly #download = new AbortController();
   #preflight: Promise<PrinterState> | undefined;
   /** True once an empty job of ours may stand at the printer. */
   #mayHaveCreated: boolean;
@@ -138,10 +148,13 @@ class Run {
     };
   }
 
-  /** Begins the download early; its failure is met when the document is needed. */
-  prefetch(): void {
+  /** Another release goes before. The `next` one begins its download; its failure is met when the document is needed. */
+  wait(next: boolean): void {
+    this.#preflight = undefined; // old by then
     const { manifest } = this.#work;
-    if (manifest === undefined || this.#document !== undefined || manifest.size > this.#context.spool.capacity) return;
+    const { spool } = this.#context;
+    // A document that must stream would only hold a connection open.
+    if (!next || manifest === undefined || this.#document !== undefined || !spool.fits(manifest.size)) return;
     this.#fetch(manifest).catch(() => {}); // the same promise is awaited, and its error handled, by the `fetch` effect
   }
 
@@ -169,10 +182,8 @@ class Run {
       );
       this.#count("internal-error");
     } finally {
-      this.#document?.then(
-        (document) => document.discard(),
-        () => {}, // the failed fetch was handled where it was awaited
-      );
+      this.#download.abort();
+      this.#discard();
     }
   }
 
@@ -182,7 +193,9 @@ class Run {
         return this.#guarded(async () => {
           const { manifest } = this.#work;
           if (manifest === undefined) throw new Error("resumed work has no document");
-          await this.#fetch(manifest);
+          const cut = () => this.#download.abort();
+          this.#stop.addEventListener("abort", cut, { once: true });
+          await this.#fetch(manifest).finally(() => this.#stop.removeEventListener("abort", cut));
           this.#work.stage?.("fetched");
           return { type: "fetched" };
         });
@@ -210,8 +223,9 @@ class Run {
     try {
       return await work();
     } catch (error) {
+      if (this.#stop.aborted) return { type: "failed", code: "agent-stopping", retry: false };
+      // A defect of ours (`internal-error`) is no reason to keep the job from its owner either.
       const code = codeOf(error);
-      if (code === "internal-error") throw error;
       this.#count(code);
       const { log } = this.#context;
       log.warn(
@@ -225,16 +239,27 @@ class Run {
   #fetch(manifest: Manifest): Promise<FetchedDocument> {
     const { central, spool } = this.#context;
     const { jobId, claimId } = this.#work.claim;
-    this.#document ??= fetchDocument(manifest, (signal) => central.document(jobId, claimId, signal), spool);
+    this.#document ??= fetchDocument(manifest, central.document(jobId, claimId, this.#download.signal), spool);
     return this.#document;
+  }
+
+  #discard(): void {
+    this.#document?.then(
+      (document) => document.discard(),
+      () => {}, // the failed fetch was handled where it was awaited
+    );
   }
 
   async #create(): Promise<Input> {
     const { printer, clock } = this.#context;
-    const state = await (this.#preflight ?? printer.state(this.#stop));
-    this.#preflight = undefined;
+    const asked = this.#preflight ?? printer.state(this.#stop);
+    this.#preflight = undefined; // good once, also where it failed
+    const state = await asked;
     const reasons = blockingReasons(state, printer.verdict, clock.monotonic());
     if (reasons.length > 0) throw new PrinterError("printer-blocked", reasons.join(", "));
+    // A second job beside one whose reply got lost would wait for its document, and keep this one waiting.
+    const lost = this.#mayHaveCreated ? await this.#find(this.#stop) : undefined;
+    if (lost?.state === "pending" || lost?.state === "processing") return { type: "created", job: lost };
     this.#mayHaveCreated = true;
     const job = await printer.createJob(this.#request, this.#stop);
     this.#work.stage?.("created");
@@ -243,10 +268,11 @@ class Run {
 
   async #recordIntent(): Promise<Input> {
     const { ledger, clock } = this.#context;
-    if (clock.monotonic() > this.#work.leaseUntil() - LEASE_MARGIN_MS) {
-      return { type: "failed", code: "release-deadline", retry: false };
-    }
-    await ledger.record(this.#work.claim.claimId, { ...this.#state, phase: "SENDING" }, this.#now(), true);
+    const isOurs = () => clock.monotonic() <= this.#work.leaseUntil() - LEASE_MARGIN_MS;
+    if (isOurs())
+      await ledger.record(this.#work.claim.claimId, { ...this.#state, phase: "SENDING" }, this.#now(), true);
+    // Asked again: an SD card may take seconds for it.
+    if (!isOurs()) return { type: "failed", code: "release-deadline", retry: false };
     this.#work.stage?.("durable");
     return { type: "durable" };
   }
@@ -274,6 +300,8 @@ class Run {
       this.#context.log.error({ claim: this.#work.claim.claimId, code, err: error }, "sending the document broke");
       const nothingSent = error instanceof PrinterError && error.nothingSent;
       return { type: "sendFailed", code, notTaken: nothingSent || (job === undefined && REFUSALS.has(code)) };
+    } finally {
+      this.#discard(); // the next document may need the memory
     }
   }
 
@@ -285,16 +313,17 @@ class Run {
     if (clock.monotonic() - this.#heard > SILENCE_MS) return { type: "deadline" };
     try {
       const { job } = this.#state;
-      const status =
-        job === undefined
-          ? await printer.findJob(this.#request.name, this.#request.user, this.#stop)
-          : await printer.jobStatus(job, this.#stop);
+      const status = job === undefined ? await this.#find(this.#stop) : await printer.jobStatus(job, this.#stop);
       this.#heard = clock.monotonic();
       return status === undefined ? { type: "gone" } : { type: "status", status };
     } catch (error) {
       this.#count(codeOf(error));
       return { type: "lookupFailed" };
     }
+  }
+
+  #find(signal: AbortSignal): Promise<PrinterJobStatus | undefined> {
+    return this.#context.printer.findJob(this.#request.name, this.#request.user, signal);
   }
 
   /** At once, then every 0.5 s while the person stands there, then slower. */
@@ -312,7 +341,7 @@ class Run {
     // With the agent stopping this is still worth one bounded try; the driver has a deadline of its own.
     const { signal } = new AbortController();
     try {
-      const job = this.#state.job ?? (await printer.findJob(this.#request.name, this.#request.user, signal));
+      const job = this.#state.job ?? (await this.#find(signal));
       if (job !== undefined) await printer.cancelJob(job, signal);
     } catch (error) {
       this.#count(`${why}-failed`);

@@ -34,15 +34,13 @@ const ReleaseRecord = z.object({
     }),
   ),
 });
-/** One line of the file: a claim's first record names it in full, later ones by `c` alone. */
+const ClaimRecord = z.object({ jobId: z.string(), tapId: z.string(), printer: z.string() });
+/** One line of the file: a claim's first record names it in full, and so does a durable one; others by `c` alone. */
 const LedgerRecord = z.union([
-  z.object({
-    c: z.string(),
-    claim: z.object({ jobId: z.string(), tapId: z.string(), printer: z.string() }),
-    at: z.string(),
-  }),
-  z.object({ c: z.string(), release: ReleaseRecord, at: z.string() }),
+  z.object({ c: z.string(), claim: z.optional(ClaimRecord), release: ReleaseRecord, at: z.string() }),
+  z.object({ c: z.string(), claim: ClaimRecord, at: z.string() }),
   z.object({ c: z.string(), reported: z.literal(true), at: z.string() }),
+  z.object({ vouched: z.literal(true) }),
 ]);
 type LedgerRecord = z.infer<typeof LedgerRecord>;
 
@@ -59,29 +57,32 @@ export interface LedgerHealth {
 
 /**
  * The durable record of what the agent did with each claimed job. Its owner is the only writer.
- * `trusted` is false when something was lost from the file: then "not sent" may not be concluded from silence.
+ * `trusted` is false when something was lost from the file, or the whole file: then "not sent" may not be concluded from
+ * silence. It stays false over any number of starts until `vouch`.
  */
 export class Ledger {
   readonly health: LedgerHealth;
   readonly #log: AppendLog;
   readonly #entries: Map<string, LedgerEntry>;
+  #trusted: boolean;
 
-  private constructor(log: AppendLog, entries: Map<string, LedgerEntry>, health: LedgerHealth) {
+  private constructor(log: AppendLog, entries: Map<string, LedgerEntry>, vouched: boolean, health: LedgerHealth) {
+    const { tornBytes, damagedLines, unknownRecords } = health;
     this.#log = log;
     this.#entries = entries;
     this.health = health;
+    this.#trusted = vouched && tornBytes + damagedLines + unknownRecords === 0;
   }
 
   static async open(path: string): Promise<Ledger> {
     const { log, recovered } = await AppendLog.open(path);
-    const { entries, unknownRecords } = replay(recovered);
+    const { entries, vouched, unknownRecords } = replay(recovered);
     const { fresh, tornBytes, damagedLines } = recovered;
-    return new Ledger(log, entries, { fresh, tornBytes, damagedLines, unknownRecords });
+    return new Ledger(log, entries, vouched, { fresh, tornBytes, damagedLines, unknownRecords });
   }
 
   get trusted(): boolean {
-    const { fresh, tornBytes, damagedLines, unknownRecords } = this.health;
-    return !fresh && tornBytes === 0 && damagedLines === 0 && unknownRecords === 0;
+    return this.#trusted;
   }
 
   get entries(): readonly LedgerEntry[] {
@@ -102,16 +103,19 @@ export class Ledger {
     return this.entries.filter((entry) => hasEnded(entry.release) && !entry.reported);
   }
 
-  claim(claim: Claim, at: string): Promise<void> {
-    const { claimId, ...rest } = claim;
-    this.#entries.set(claimId, { ...claim, release: claimed, at, reported: false });
-    return this.#append({ c: claimId, claim: rest, at }, false);
+  /** A claim that is known already must never begin anew. */
+  claim({ jobId, claimId, tapId, printer }: Claim, at: string): Promise<void> {
+    if (this.has(claimId)) throw new Error("the ledger was told of a claim twice");
+    this.#entries.set(claimId, { jobId, claimId, tapId, printer, release: claimed, at, reported: false });
+    return this.#append({ c: claimId, claim: { jobId, tapId, printer }, at }, false);
   }
 
   /** `durable` is asked for SENDING: its promise resolves after the fsync. */
   record(claimId: string, release: Release, at: string, durable: boolean): Promise<void> {
-    this.#update(claimId, { release, at });
-    return this.#append({ c: claimId, release, at }, durable);
+    const { jobId, tapId, printer } = this.#update(claimId, { release, at });
+    // It must stand even if the write of the claim's first record failed.
+    const claim = durable ? { claim: { jobId, tapId, printer } } : {};
+    return this.#append({ c: claimId, ...claim, release, at }, durable);
   }
 
   reported(claimId: string, at: string): Promise<void> {
@@ -126,23 +130,33 @@ export class Ledger {
     for (const entry of settled.slice(0, Math.max(0, settled.length - KEPT_SETTLED))) {
       this.#entries.delete(entry.claimId);
     }
-    await this.#log.rewrite(this.entries.flatMap(records));
+    await this.#rewrite(this.#trusted);
   }
 
-  /** After the open entries were taken up: what was lost is known now, and must not be taken for new damage next time. */
-  async rewriteIfDamaged(): Promise<void> {
-    if (this.health.damagedLines + this.health.unknownRecords > 0)
-      await this.#log.rewrite(this.entries.flatMap(records));
+  /**
+   * Every open entry was taken up, and every claim that the central server knows of has its answer here:
+   * from now on, what the ledger does not know did not happen.
+   */
+  async vouch(): Promise<void> {
+    if (this.#trusted) return;
+    await this.#rewrite(true);
+    this.#trusted = true;
   }
 
   close(): Promise<void> {
     return this.#log.close();
   }
 
-  #update(claimId: string, change: Partial<LedgerEntry>): void {
+  #update(claimId: string, change: Partial<LedgerEntry>): LedgerEntry {
     const entry = this.#entries.get(claimId);
     if (entry === undefined) throw new Error("the ledger was told of a claim that it never saw");
-    this.#entries.set(claimId, { ...entry, ...change });
+    const changed = { ...entry, ...change };
+    this.#entries.set(claimId, changed);
+    return changed;
+  }
+
+  #rewrite(vouched: boolean): Promise<void> {
+    return this.#log.rewrite(() => [...(vouched ? [{ vouched }] : []), ...this.entries.flatMap(records)]);
   }
 
   #append(record: LedgerRecord, durable: boolean): Promise<void> {
@@ -152,20 +166,17 @@ export class Ledger {
 
 function records(entry: LedgerEntry): LedgerRecord[] {
   const { claimId: c, jobId, tapId, printer, release, at, reported } = entry;
-  return [
-    { c, claim: { jobId, tapId, printer }, at },
-    { c, release, at },
-    ...(reported ? [{ c, reported, at } as const] : []),
-  ];
+  return [{ c, claim: { jobId, tapId, printer }, release, at }, ...(reported ? [{ c, reported, at } as const] : [])];
 }
 
 /** Pure: the entries that a file's records amount to, oldest claim first. */
 export function replay(recovered: Pick<Recovered, "records">): {
   entries: Map<string, LedgerEntry>;
+  vouched: boolean;
   unknownRecords: number;
 } {
   const entries = new Map<string, LedgerEntry>();
-  let unknownRecords = 0;
+  let [vouched, unknownRecords] = [false, 0];
   for (const raw of recovered.records) {
     const parsed = LedgerRecord.safeParse(raw);
     if (!parsed.success) {
@@ -173,15 +184,20 @@ export function replay(recovered: Pick<Recovered, "records">): {
       continue;
     }
     const record = parsed.data as LedgerRecord;
-    const { c: claimId, at } = record;
-    if ("claim" in record) {
-      entries.set(claimId, { claimId, ...record.claim, release: claimed, at, reported: false });
+    if ("vouched" in record) {
+      vouched = true;
       continue;
     }
-    const entry = entries.get(claimId);
+    const { c: claimId, at } = record;
+    // A first record may stand twice around a rewrite; it never takes an entry back to its beginning.
+    const entry =
+      entries.get(claimId) ??
+      ("claim" in record && record.claim !== undefined
+        ? { claimId, ...record.claim, release: claimed, at, reported: false }
+        : undefined);
     if (entry === undefined) unknownRecords += 1;
     else if ("release" in record) entries.set(claimId, { ...entry, release: record.release as Release, at });
-    else entries.set(claimId, { ...entry, reported: true, at });
+    else entries.set(claimId, "reported" in record ? { ...entry, reported: true, at } : entry);
   }
-  return { entries, unknownRecords };
+  return { entries, vouched, unknownRecords };
 }

@@ -9,7 +9,7 @@ import { Claims } from "./claims.ts";
 import { PrinterExecutor } from "./executor.ts";
 import { signalForEnd, signalForFailure } from "./feedback.ts";
 import type { Claim, Ledger } from "./ledger.ts";
-import { type Release, resume } from "./machine.ts";
+import { hasEnded, type Release, resume } from "./machine.ts";
 import type { Central } from "./ports.ts";
 import { ReleaseError } from "./release-error.ts";
 import { Reporter } from "./reporter.ts";
@@ -44,7 +44,7 @@ export class ReleaseLoop {
   readonly #executors = new Map<string, PrinterExecutor>();
   readonly #reporter: Reporter;
   readonly #claims: Claims;
-  readonly #traceOf = new Map<string, TapTrace>();
+  readonly #traceOf = new Map<string, { readonly trace: TapTrace; readonly at: number }>();
   readonly #traces: TapTrace[] = [];
   readonly #stopping = new AbortController();
   readonly #taps = new Map<string, Promise<void>>();
@@ -58,7 +58,7 @@ export class ReleaseLoop {
     const reported = (claimId: string) => this.#reported(claimId);
     this.#reporter = new Reporter({ central, ledger, clock, log, reported });
     this.#claims = new Claims({
-      ...{ central, ledger, clock, log },
+      ...{ central, ledger, clock, log, stopping: this.#stopping.signal },
       inFlight: (tapId) => this.#taps.has(tapId),
       settled: () => this.#reporter.kick(),
     });
@@ -82,7 +82,7 @@ export class ReleaseLoop {
   }
 
   /** Replays the ledger: every open entry is resolved, or queued at its printer ahead of any tap. */
-  async resume(): Promise<void> {
+  resume(): void {
     const { ledger, log } = this.#context;
     const { trusted } = ledger;
     if (!trusted && !ledger.health.fresh)
@@ -91,12 +91,13 @@ export class ReleaseLoop {
       const executor = this.#executors.get(entry.printer);
       const start = resume(entry.release, trusted);
       log.warn({ claim: entry.claimId, phase: entry.release.phase, printer: entry.printer }, "resuming a release");
-      await ledger.record(
-        entry.claimId,
-        executor === undefined ? orphaned(entry.release) : start.state,
-        this.#now(),
-        !trusted,
-      );
+      // Without its printer nobody can look the job up; that it was not sent is known all the same.
+      const state = executor === undefined && !hasEnded(start.state) ? orphaned(entry.release) : start.state;
+      ledger.record(entry.claimId, state, this.#now(), false).catch((error: unknown) => {
+        // The next start finds the entry as it was, and comes to the same conclusion.
+        this.#count(codeOf(error));
+        log.error({ claim: entry.claimId, code: codeOf(error) }, "the ledger could not be written");
+      });
       if (executor === undefined) continue;
       this.#claims.keep(entry);
       executor.enqueue({
@@ -106,7 +107,6 @@ export class ReleaseLoop {
         ended: (release) => this.#ended(entry, release),
       });
     }
-    await ledger.rewriteIfDamaged();
     this.#reporter.kick();
   }
 
@@ -149,12 +149,14 @@ export class ReleaseLoop {
     this.#stopping.abort();
     await Promise.all(this.#taps.values());
     await Promise.all([...this.#executors.values()].map((executor) => executor.stop()));
+    // What was given back is free for the next tap only when the central server knows: one try, not more.
+    await this.#reporter.idle();
     await this.#reporter.stop();
     await this.#claims.stop();
   }
 
   async #tap(trace: TapTrace, read: Read, at: number): Promise<void> {
-    const { central, printers } = this.#context;
+    const { central, clock, printers } = this.#context;
     const { signal } = this.#stopping;
     const printer = printers.get(trace.printer);
     const executor = this.#executors.get(trace.printer);
@@ -165,6 +167,7 @@ export class ReleaseLoop {
     const stage = (name: Stage) => this.#stage(trace, name, at);
     stage("converted");
     await this.#claims.ready();
+    const askedAt = clock.monotonic();
     const asked = central.tap(
       {
         tapId: trace.tapId,
@@ -185,7 +188,8 @@ export class ReleaseLoop {
     if (answer.result === "refused") return this.#tell(trace, "unknown-card");
     if (answer.jobs.length === 0) return this.#tell(trace, "no-jobs");
     this.#tell(trace, "accepted");
-    this.#accept(trace, answer, executor, preflight, at);
+    // Counted from the question: the server's time runs since then.
+    this.#accept(trace, answer, executor, preflight, askedAt + answer.leaseMs, at);
   }
 
   #accept(
@@ -193,13 +197,18 @@ export class ReleaseLoop {
     answer: Extract<TapAnswer, { result: "accepted" }>,
     executor: PrinterExecutor,
     preflight: Promise<PrinterState>,
+    leaseUntil: number,
     at: number,
   ): void {
-    const { ledger, clock, log } = this.#context;
-    const leaseUntil = clock.monotonic() + answer.leaseMs;
+    const { ledger, log } = this.#context;
     for (const [index, envelope] of answer.jobs.entries()) {
       const manifest = this.#manifest(envelope, trace);
       if (manifest === undefined) continue;
+      if (ledger.has(manifest.claimId)) {
+        // A manifest that comes twice would print twice.
+        this.#failed(trace, new ReleaseError("claim-repeated", manifest.claimId));
+        continue;
+      }
       const claim: Claim = {
         jobId: manifest.jobId,
         claimId: manifest.claimId,
@@ -207,7 +216,7 @@ export class ReleaseLoop {
         printer: trace.printer,
       };
       trace.jobs.push({ jobId: claim.jobId });
-      this.#traceOf.set(claim.claimId, trace);
+      this.#traceOf.set(claim.claimId, { trace, at });
       ledger.claim(claim, this.#now()).catch((error: unknown) => {
         // The release meets the same disk at its durable SENDING, and is returned there.
         this.#count(codeOf(error));
@@ -237,7 +246,7 @@ export class ReleaseLoop {
   }
 
   #ended(claim: Claim, release: Release): void {
-    const trace = this.#traceOf.get(claim.claimId);
+    const trace = this.#traceOf.get(claim.claimId)?.trace;
     const job = trace?.jobs.find(({ jobId }) => jobId === claim.jobId);
     if (trace !== undefined && job !== undefined && release.end !== undefined) {
       job.word = release.end.word;
@@ -250,9 +259,9 @@ export class ReleaseLoop {
   }
 
   #reported(claimId: string): void {
-    const trace = this.#traceOf.get(claimId);
+    const traced = this.#traceOf.get(claimId);
     this.#traceOf.delete(claimId);
-    if (trace !== undefined) this.#context.traced?.(trace, "reported");
+    if (traced !== undefined) this.#stage(traced.trace, "reported", traced.at);
     this.#context.ledger.compactIfLarge().catch((error: unknown) => {
       this.#count(codeOf(error));
       this.#context.log.error({ code: codeOf(error) }, "the ledger could not be compacted");
@@ -290,7 +299,6 @@ export class ReleaseLoop {
   }
 }
 
-/** Its printer is no longer configured: nobody can look the job up. */
 function orphaned(release: Release): Release {
   return { ...release, phase: "IN_DOUBT", end: { word: "unknown", reason: "printer-not-configured" } };
 }

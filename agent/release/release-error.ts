@@ -13,6 +13,10 @@ export const RELEASE_CODES = {
     what: "A claimed job's manifest names another agent or printer.",
     next: "Nothing was printed. Check that no two agents share one configuration.",
   },
+  "claim-repeated": {
+    what: "The central server handed out a claim that this agent has worked on already.",
+    next: "It was not printed again. Check whether the central server's data was restored from an old copy.",
+  },
   "release-deadline": {
     what: "The printer did not become ready, or did not say how the job ended, within the time allowed.",
     next: "Look at the printer's panel. A job that was not started stays held; one in doubt waits for a decision.",

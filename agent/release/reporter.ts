@@ -7,6 +7,8 @@ import type { EndPhase } from "./machine.ts";
 import type { Central } from "./ports.ts";
 
 const RETRY_MS = [1000, 2000, 5000, 15_000, 60_000] as const;
+/** After these no other outcome would get through either. */
+const LINE_DOWN: ReadonlySet<string> = new Set(["link-unreachable", "link-timeout", "link-rate-limited"]);
 
 export interface ReporterContext {
   readonly central: Central;
@@ -37,7 +39,8 @@ export class Reporter {
     this.#cancelRetry?.();
     this.#cancelRetry = undefined;
     this.#again = true;
-    this.#running ??= this.#run();
+    // Not begun here: with nothing to report it would end before `#running` is set, and never run again.
+    this.#running ??= Promise.resolve().then(() => this.#run());
   }
 
   async idle(): Promise<void> {
@@ -53,17 +56,23 @@ export class Reporter {
   async #run(): Promise<void> {
     while (this.#again && !this.#stopping.signal.aborted) {
       this.#again = false;
+      let failed = false;
       for (const entry of this.#context.ledger.unreported) {
-        if (!(await this.#report(entry))) return this.#retryLater();
+        const code = await this.#report(entry);
+        failed ||= code !== undefined;
+        if (code !== undefined && (LINE_DOWN.has(code) || this.#stopping.signal.aborted)) break;
       }
+      if (failed) return this.#retryLater();
+      this.#failures = 0;
     }
     this.#running = undefined;
   }
 
-  async #report(entry: LedgerEntry): Promise<boolean> {
+  /** Why it could not be reported. */
+  async #report(entry: LedgerEntry): Promise<string | undefined> {
     const { central, ledger, clock, log, reported } = this.#context;
     const { phase, end } = entry.release;
-    if (end === undefined) return true;
+    if (end === undefined) return undefined;
     const { word, reason, ...counts } = end;
     const outcome: Outcome = {
       claimId: entry.claimId,
@@ -83,16 +92,15 @@ export class Reporter {
       this.#count(code);
       log.warn({ claim: entry.claimId, code }, "the outcome could not be reported; it is tried again");
       // It does not know the claim and never will: nothing is left to say.
-      if (code !== "link-claim-lost") return false;
+      if (code !== "link-claim-lost") return code;
     }
-    this.#failures = 0;
     await ledger.reported(entry.claimId, new Date(clock.wall()).toISOString()).catch((error: unknown) => {
       // Reported again after a restart, which does no harm.
       this.#count(codeOf(error));
       log.error({ claim: entry.claimId, code: codeOf(error) }, "the ledger could not be written");
     });
     reported(entry.claimId);
-    return true;
+    return undefined;
   }
 
   #retryLater(): void {

@@ -3,31 +3,32 @@ import type { Manifest } from "../protocol/schema.ts";
 import { ReleaseError } from "./release-error.ts";
 
 /**
- * Passes a document on chunk by chunk, each only after its SHA-256 matched the signed manifest. At most one chunk is held.
+ * Passes a document on chunk by chunk, each only after its SHA-256 matched the signed manifest. At most one chunk is held,
+ * in one piece: a source that drips single bytes must not cost an object for each.
  * Throws `document-altered` at the first wrong chunk and at bytes beyond the end, `document-truncated` when bytes are missing.
  */
-export async function* verified(source: AsyncIterable<Uint8Array>, manifest: Manifest): AsyncGenerator<Uint8Array[]> {
-  let [index, left] = [0, chunkLength(manifest, 0)];
-  let pieces: Uint8Array[] = [];
+export async function* verified(source: AsyncIterable<Uint8Array>, manifest: Manifest): AsyncGenerator<Uint8Array> {
+  let [index, filled] = [0, 0];
+  let chunk = Buffer.allocUnsafe(chunkLength(manifest, 0));
   let hash = createHash("sha256");
   for await (let bytes of source) {
     while (bytes.length > 0) {
-      if (left === 0) throw new ReleaseError("document-altered", "longer than its manifest");
-      const piece = bytes.subarray(0, left);
+      if (chunk.length === 0) throw new ReleaseError("document-altered", "longer than its manifest");
+      const piece = bytes.subarray(0, chunk.length - filled);
       bytes = bytes.subarray(piece.length);
-      left -= piece.length;
+      chunk.set(piece, filled);
+      filled += piece.length;
       hash.update(piece);
-      pieces.push(piece);
-      if (left > 0) continue;
+      if (filled < chunk.length) continue;
       if (hash.digest("hex") !== manifest.chunks[index]) throw new ReleaseError("document-altered", `chunk ${index}`);
-      yield pieces;
+      yield chunk;
       index += 1;
-      left = chunkLength(manifest, index);
-      pieces = [];
+      filled = 0;
+      chunk = Buffer.allocUnsafe(chunkLength(manifest, index));
       hash = createHash("sha256");
     }
   }
-  if (left > 0) throw new ReleaseError("document-truncated", `ends in chunk ${index}`);
+  if (chunk.length > 0) throw new ReleaseError("document-truncated", `ends in chunk ${index}`);
 }
 
 /** 0 behind the last chunk. */
@@ -48,9 +49,13 @@ export class RamSpool {
     return this.#used;
   }
 
+  fits(bytes: number): boolean {
+    return this.#used + bytes <= this.capacity;
+  }
+
   /** True if `bytes` are now set aside; give them back with `release`. */
   reserve(bytes: number): boolean {
-    if (this.#used + bytes > this.capacity) return false;
+    if (!this.fits(bytes)) return false;
     this.#used += bytes;
     return true;
   }

@@ -1,7 +1,7 @@
 import type { Signal } from "../../drivers/reader.ts";
 import type { Word } from "../protocol/schema.ts";
 
-/** The stages of a tap, in order; those from `fetched` on are of its first job. */
+/** The stages of a tap, in order; those from `fetched` on are of its first job, `reported` of its last. */
 export const STAGES = [
   "converted",
   "answered",

@@ -7,11 +7,11 @@ import { StorageError } from "./storage-error.ts";
 /** What `AppendLog.open` found in the file. */
 export interface Recovered {
   readonly records: readonly unknown[];
-  /** Octets after the last sound record: an append that a power cut tore. They are cut off. */
+  /** Octets after the last sound record: an append that a power cut tore. */
   readonly tornBytes: number;
   /** Unsound lines with a sound record after them: not a torn append, but damage. They are passed over. */
   readonly damagedLines: number;
-  /** True if there was no file. */
+  /** True if there was no file, or an empty one. */
   readonly fresh: boolean;
 }
 
@@ -21,13 +21,14 @@ const line = (record: unknown): string => {
 };
 
 /** Pure: what a log file's bytes hold. One record a line: CRC-32 of the JSON in 8 hex digits, a space, the JSON. */
-export function decodeLog(bytes: Buffer): Recovered & { readonly soundBytes: number } {
+export function decodeLog(bytes: Buffer): Recovered {
   const records: unknown[] = [];
   let [at, soundBytes, damaged, pending] = [0, 0, 0, 0];
   while (at < bytes.length) {
     const end = bytes.indexOf(0x0a, at);
     const next = end === -1 ? bytes.length : end + 1;
-    const record = end === -1 ? undefined : decodeLine(bytes.subarray(at, end));
+    // The checksum, not the line's end, says whether a record is whole.
+    const record = decodeLine(bytes.subarray(at, end === -1 ? next : end));
     if (record === undefined) pending += 1;
     else {
       records.push(record.value);
@@ -37,7 +38,7 @@ export function decodeLog(bytes: Buffer): Recovered & { readonly soundBytes: num
     }
     at = next;
   }
-  return { records, soundBytes, tornBytes: bytes.length - soundBytes, damagedLines: damaged, fresh: false };
+  return { records, tornBytes: bytes.length - soundBytes, damagedLines: damaged, fresh: bytes.length === 0 };
 }
 
 function decodeLine(bytes: Buffer): { value: unknown } | undefined {
@@ -51,7 +52,10 @@ function decodeLine(bytes: Buffer): { value: unknown } | undefined {
   }
 }
 
-/** An append-only file of JSON records, each with its checksum. Appends keep their order; concurrent syncs share one fsync. */
+/**
+ * An append-only file of JSON records, each with its checksum. Appends keep their order; concurrent syncs share one fsync.
+ * What is unsound stays in the file until `rewrite`, so that a loss is seen at every start until its owner has dealt with it.
+ */
 export class AppendLog {
   readonly #path: string;
   #handle: FileHandle;
@@ -60,6 +64,8 @@ export class AppendLog {
   #unwritten = "";
   #wantsSync = false;
   #batch: Promise<void> | undefined;
+  /** Set while the file may not be as `#handle` and `#size` say; done before anything else is written. */
+  #mend: (() => Promise<void>) | undefined;
 
   private constructor(path: string, handle: FileHandle, size: number) {
     this.#path = path;
@@ -73,22 +79,17 @@ export class AppendLog {
         if (error.code === "ENOENT") return undefined;
         throw error;
       });
-      const found = decodeLog(bytes ?? Buffer.alloc(0));
+      const recovered = decodeLog(bytes ?? Buffer.alloc(0));
       const handle = await open(path, "a", 0o600);
       try {
         if (bytes === undefined) await syncFolder(dirname(path));
-        if (found.tornBytes > 0) {
-          await handle.truncate(found.soundBytes);
-          await handle.datasync();
-        }
       } catch (error) {
         await handle.close();
         throw error;
       }
-      return {
-        log: new AppendLog(path, handle, found.soundBytes),
-        recovered: { ...found, fresh: bytes === undefined },
-      };
+      const log = new AppendLog(path, handle, bytes?.length ?? 0);
+      if (bytes !== undefined && bytes.length > 0 && bytes.at(-1) !== 0x0a) log.#mend = () => log.#endLine();
+      return { log, recovered };
     } catch (error) {
       throw StorageError.from(error, `open ${path}`);
     }
@@ -107,15 +108,16 @@ export class AppendLog {
     return this.#batch;
   }
 
-  /** Atomically replaces the whole content; appends made meanwhile follow it. */
-  rewrite(records: readonly unknown[]): Promise<void> {
+  /**
+   * Atomically replaces the whole content by what `records` gives in its turn, when every append that was asked for
+   * is in the file or still to come: what comes after it may stand in the file twice, but is never lost.
+   */
+  rewrite(records: () => readonly unknown[]): Promise<void> {
     return this.#after(async () => {
-      const text = records.map(line).join("");
-      await replaceFile(this.#path, text);
-      const old = this.#handle;
-      this.#handle = await open(this.#path, "a", 0o600);
-      this.#size = Buffer.byteLength(text);
-      await old.close();
+      // Until the new file is open, an append would go to the one that has lost its name.
+      this.#mend = () => this.#reopen();
+      await replaceFile(this.#path, records().map(line).join(""));
+      await this.#mended();
     });
   }
 
@@ -138,16 +140,41 @@ export class AppendLog {
     this.#unwritten = "";
     this.#wantsSync = false;
     this.#batch = undefined;
+    await this.#mended();
+    // A half-written line would be followed by the next one; cut it off so that only whole records stand in the file.
+    this.#mend = () => this.#handle.truncate(this.#size);
     try {
       for (let at = 0; at < bytes.length; ) at += (await this.#handle.write(bytes, at)).bytesWritten;
       if (sync) await this.#handle.datasync();
-      this.#size += bytes.length;
     } catch (error) {
-      // A half-written line would be followed by the next one; cut it off so that only whole records stand in the file.
-      await this.#handle.truncate(this.#size).catch((cause: unknown) => {
-        throw StorageError.from(cause, `repair ${this.#path} after a failed write`);
-      });
+      await this.#mended().catch(() => {}); // tried again before the next write; why the write failed is what matters
       throw error;
     }
+    this.#mend = undefined;
+    this.#size += bytes.length;
+  }
+
+  /** The next record must not stand on the line of one whose end was torn off. */
+  async #endLine(): Promise<void> {
+    this.#size += (await this.#handle.write("\n")).bytesWritten;
+  }
+
+  async #mended(): Promise<void> {
+    await this.#mend?.();
+    this.#mend = undefined;
+  }
+
+  async #reopen(): Promise<void> {
+    const handle = await open(this.#path, "a", 0o600);
+    try {
+      await syncFolder(dirname(this.#path));
+      this.#size = (await handle.stat()).size;
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+    const old = this.#handle;
+    this.#handle = handle;
+    await old.close();
   }
 }

@@ -21,6 +21,27 @@ export class KeyPinMismatch extends Error {
   }
 }
 
+/** Thrown when chain, dates or host name of the peer's certificate do not verify; `code` is OpenSSL's or Node's. */
+export class CertificateUntrusted extends Error {
+  readonly code: string;
+
+  constructor(code: string, cause: Error) {
+    super(cause.message, { cause });
+    this.name = "CertificateUntrusted";
+    this.code = code;
+  }
+}
+
+/** Thrown when `timeoutMs` is over before the connection is there. */
+export class ConnectTimeout extends Error {
+  readonly code = "ETIMEDOUT";
+
+  constructor() {
+    super("connecting took too long");
+    this.name = "ConnectTimeout";
+  }
+}
+
 export interface PeerTrust {
   /** PEM. With it chain, dates and host name are verified as well; without it the pinned key alone is trusted. */
   readonly ca?: string;
@@ -42,6 +63,7 @@ export function openTcp(peer: PeerAddress, timeoutMs: number, signal?: AbortSign
 /**
  * A TLS 1.2+ connection whose leaf key is pinned, checked before a single byte of the application is written.
  * Sessions are never resumed: on a resumed session Node calls no `checkServerIdentity` and shows no peer certificate.
+ * Rejects with `CertificateUntrusted`, `KeyPinMismatch`, `ConnectTimeout`, or the socket's own error.
  */
 export function openTls(
   peer: PeerAddress,
@@ -60,10 +82,16 @@ export function openTls(
   };
   const socket = connectTls(options);
   socket.setNoDelay(true);
-  return settled(socket, "secureConnect", timeoutMs, signal, () => {
+  const check = () => {
     const certificate = socket.getPeerX509Certificate();
     const seen = certificate === undefined ? "none" : keyPinOf(certificate);
     return trust.keyPins.includes(seen) ? undefined : new KeyPinMismatch(seen);
+  };
+  return settled(socket, "secureConnect", timeoutMs, signal, check).catch((error: unknown) => {
+    // Node sets it to the reason when verification fails, and only then; the types know neither null nor a code.
+    const reason: unknown = socket.authorizationError;
+    const untrusted = trust.ca !== undefined && typeof reason === "string" && error instanceof Error;
+    throw untrusted ? new CertificateUntrusted(reason, error) : error;
   });
 }
 
@@ -74,16 +102,17 @@ function settled<S extends Socket>(
   signal: AbortSignal | undefined,
   check: () => Error | undefined,
 ): Promise<S> {
+  // Node reports a broken TLS record but leaves the socket open: whoever uses it next would wait for ever. And an error
+  // between here and the consumer's own listener must not become an uncaught exception.
+  socket.on("error", () => socket.destroy());
   return new Promise((resolve, reject) => {
     const fail = (error: Error) => {
       release();
-      // A late error of a socket that is given up must not become an uncaught exception.
-      socket.on("error", () => {});
       socket.destroy();
       reject(error);
     };
     const aborted = () => fail(new Error("connecting was given up"));
-    const timer = setTimeout(() => fail(new Error("connecting took too long")), timeoutMs);
+    const timer = setTimeout(() => fail(new ConnectTimeout()), timeoutMs);
     const release = () => {
       clearTimeout(timer);
       signal?.removeEventListener("abort", aborted);

@@ -1,0 +1,14 @@
+import { createHmac } from "node:crypto";
+
+/**
+ * The card token: HMAC-SHA-256 of the card number (UTF-8) under the site's key, as 64 lower-case hex digits.
+ * It is the only form of a card that leaves the process.
+ */
+export function cardToken(siteKey: Uint8Array, cardNumber: string): string {
+  return createHmac("sha256", siteKey).update(cardNumber, "utf8").digest("hex");
+}
+
+/** For people and logs: enough to tell two cards apart, and nothing of the number itself. */
+export function mask(token: string): string {
+  return `card ${token.slice(0, 8)}…`;
+}

@@ -1,0 +1,188 @@
+import { createHash, randomBytes, randomUUID, X509Certificate } from "node:crypto";
+import { open } from "node:fs/promises";
+import { basename } from "node:path";
+import { type Clock, systemClock } from "../../drivers/clock.ts";
+import { cardToken } from "../cards/token.ts";
+import { Name } from "../protocol/schema.ts";
+import { agentConfiguration } from "./agent-configuration.ts";
+import { CentralError } from "./central-error.ts";
+import { certifiedHosts, certifies } from "./certificates.ts";
+import { guessFormat, SIGNATURE_BYTES } from "./document-format.ts";
+import { createSite, openSite, type Site } from "./site.ts";
+import type { AgentEntry, AuditEntry, By, Decision, JobEntry, ReleaseMode } from "./store.ts";
+
+export const DEFAULT_PORT = 8631;
+export const DEFAULT_HOSTS = ["localhost", "127.0.0.1", "::1"] as const;
+export const DEFAULT_EXPIRY_MS = 4 * 3_600_000;
+
+const USER_NAME = /^(?!\s)[^\p{Cc}]{1,255}(?<!\s)$/u;
+const CARD_NUMBER = USER_NAME;
+const MEDIA_TYPE = /^[a-z0-9.+-]{1,63}\/[a-z0-9.+-]{1,63}$/;
+
+export interface AddedJob {
+  readonly id: string;
+  readonly size: number;
+  readonly sha256: string;
+  readonly format: string;
+  readonly expiresAt: number;
+}
+
+export interface JobRequest {
+  readonly file: string;
+  readonly user: string;
+  /** The file's name where there is none. */
+  readonly title?: string | undefined;
+  /** A MIME type; guessed from the document's first octets where there is none. */
+  readonly format?: string | undefined;
+  readonly expiresInMs?: number | undefined;
+  /** Hears the octets stored so far, and how many there are in all. */
+  readonly progress?: ((bytes: number, of: number) => void) | undefined;
+}
+
+export interface AddedAgent {
+  readonly name: string;
+  readonly url: string;
+  /** The agent's whole configuration; it holds keys. */
+  readonly toml: string;
+}
+
+/** What an administrator does with a site; works beside the running server. Rejects with a `CentralError`. */
+export class Administration {
+  readonly #site: Site;
+  readonly #clock: Clock;
+  readonly #actor: string;
+
+  private constructor(site: Site, clock: Clock, actor: string) {
+    this.#site = site;
+    this.#clock = clock;
+    this.#actor = actor;
+  }
+
+  /** Makes a new site for a server that agents reach by these host names and addresses. */
+  static create(dataDir: string, hosts: readonly string[] = DEFAULT_HOSTS, clock: Clock = systemClock): Promise<void> {
+    return createSite(dataDir, hosts, clock.wall());
+  }
+
+  /** `actor` is who the audit names. */
+  static async open(dataDir: string, actor = "admin", clock: Clock = systemClock): Promise<Administration> {
+    return new Administration(await openSite(dataDir), clock, actor);
+  }
+
+  close(): Promise<void> {
+    return this.#site.store.close();
+  }
+
+  async addUser(name: string, displayName = name): Promise<void> {
+    if (!USER_NAME.test(name)) throw new CentralError("name-invalid", "the user's name");
+    if (!USER_NAME.test(displayName)) throw new CentralError("name-invalid", "the display name");
+    await this.#site.store.addUser(this.#by(), name, displayName);
+  }
+
+  enableUser(name: string, enabled: boolean): Promise<void> {
+    return this.#site.store.enableUser(this.#by(), name, enabled);
+  }
+
+  addCard(user: string, cardNumber: string): Promise<void> {
+    return this.#site.store.addCard(this.#by(), user, this.#token(cardNumber));
+  }
+
+  removeCard(cardNumber: string): Promise<void> {
+    return this.#site.store.removeCard(this.#by(), this.#token(cardNumber));
+  }
+
+  async addJob(request: JobRequest): Promise<AddedJob> {
+    const { store, documents } = this.#site;
+    await store.jobs(this.#clock.wall(), request.user); // an unknown user is told before gigabytes are copied
+    const source = await open(request.file, "r").catch((cause: NodeJS.ErrnoException) => {
+      throw new CentralError("document-unreadable", `${request.file}: ${cause.code}`, { cause });
+    });
+    try {
+      const info = await source.stat();
+      if (!info.isFile()) throw new CentralError("document-unreadable", `${request.file} is not a file`);
+      const format = await formatOf(request.format, () =>
+        source.read(Buffer.alloc(SIGNATURE_BYTES), 0, SIGNATURE_BYTES, 0),
+      );
+      const id = randomUUID();
+      const stored = await documents.add(id, source, (bytes) => request.progress?.(bytes, info.size));
+      const by = this.#by();
+      const expiresAt = by.at + (request.expiresInMs ?? DEFAULT_EXPIRY_MS);
+      const title = (request.title ?? basename(request.file)).slice(0, 255);
+      try {
+        await store.addJob(by, { id, user: request.user, title, format, expiresAt, ...stored });
+      } catch (error) {
+        await documents.remove(id);
+        throw error;
+      }
+      return { id, size: stored.size, sha256: stored.sha256, format, expiresAt };
+    } finally {
+      await source.close();
+    }
+  }
+
+  jobs(user?: string): Promise<readonly JobEntry[]> {
+    return this.#site.store.jobs(this.#clock.wall(), user);
+  }
+
+  async decide(jobId: string, decision: Decision): Promise<void> {
+    const { store, documents } = this.#site;
+    await store.decide(this.#by(), jobId, decision);
+    if (decision === "printed") await documents.remove(jobId);
+  }
+
+  /** `url`: how this agent reaches the server; by default the certificate's first host. */
+  async addAgent(name: string, releaseMode: ReleaseMode = "all", url?: string): Promise<AddedAgent> {
+    if (!Name.safeParse(name).success) throw new CentralError("name-invalid", "the agent's name");
+    const { keys, store } = this.#site;
+    const reachable = serverUrl(new X509Certificate(keys.serverCertificate), url);
+    const bearerKey = `${name}.${randomBytes(32).toString("base64url")}`;
+    await store.addAgent(this.#by(), name, createHash("sha256").update(bearerKey).digest(), releaseMode);
+    return { name, url: reachable, toml: agentConfiguration({ name, url: reachable, bearerKey, keys }) };
+  }
+
+  agents(): Promise<readonly AgentEntry[]> {
+    return this.#site.store.agents();
+  }
+
+  disableAgent(name: string): Promise<void> {
+    return this.#site.store.disableAgent(this.#by(), name);
+  }
+
+  audit(limit: number): Promise<readonly AuditEntry[]> {
+    return this.#site.store.audit(limit);
+  }
+
+  #by(): By {
+    return { actor: this.#actor, at: this.#clock.wall() };
+  }
+
+  #token(cardNumber: string): string {
+    if (!CARD_NUMBER.test(cardNumber)) throw new CentralError("card-number-invalid");
+    return cardToken(Buffer.from(this.#site.keys.cardKey, "base64url"), cardNumber);
+  }
+}
+
+async function formatOf(named: string | undefined, head: () => Promise<{ buffer: Buffer; bytesRead: number }>) {
+  if (named !== undefined) {
+    if (!MEDIA_TYPE.test(named)) throw new CentralError("format-unknown", "--format must be a MIME type");
+    return named;
+  }
+  const { buffer, bytesRead } = await head();
+  const guessed = guessFormat(buffer.subarray(0, bytesRead));
+  if (guessed === undefined) throw new CentralError("format-unknown");
+  return guessed;
+}
+
+function serverUrl(certificate: X509Certificate, given: string | undefined): string {
+  const first = certifiedHosts(certificate)[0] ?? "localhost";
+  const url = URL.parse(given ?? `https://${first.includes(":") ? `[${first}]` : first}:${DEFAULT_PORT}`);
+  if (
+    url?.protocol !== "https:" ||
+    `${url.username}${url.password}${url.search}${url.hash}` !== "" ||
+    url.pathname !== "/"
+  ) {
+    throw new CentralError("host-invalid", "--url must be https://HOST:PORT");
+  }
+  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
+  if (!certifies(certificate, host)) throw new CentralError("host-not-certified", host);
+  return url.origin;
+}

@@ -1,0 +1,86 @@
+import { CodedError, type CodeRow, type CodeTable } from "../../drivers/coded-error.ts";
+
+export const CENTRAL_CODES = {
+  "central-missing": {
+    what: "There is no central server in this folder.",
+    next: "Name its folder with --data, or make a new one with `printgate central init`.",
+  },
+  "central-exists": {
+    what: "This folder already holds a central server.",
+    next: "Name another folder with --data; keys that agents trust are never overwritten.",
+  },
+  "central-readable-by-others": {
+    what: "Other users of this machine can read the central server's keys or data.",
+    next: "Take their rights away: `chmod -R go-rwx` on the folder that the detail names.",
+  },
+  "central-keys-unusable": {
+    what: "A key or certificate of the central server is missing or damaged.",
+    next: "Restore the `keys` folder from its backup.",
+  },
+  "central-data-newer": {
+    what: "The database was written by a newer version.",
+    next: "Run that version, or restore the database from before the update.",
+  },
+  "central-data-unusable": {
+    what: "The database cannot be read or written.",
+    next: "Check the disk and the owner of the folder; restore the database from its backup if it is damaged.",
+  },
+  "central-listen-failed": {
+    what: "The central server cannot listen on this address.",
+    next: "Choose a free address with --listen, or stop what listens there.",
+  },
+  "host-invalid": {
+    what: "This is neither a host name nor an IP address.",
+    next: "Give --host names such as print.example.org or addresses such as 192.0.2.10.",
+  },
+  "host-not-certified": {
+    what: "The server's certificate is not for this host, so agents would refuse it.",
+    next: "Use a host that `central init --host` named.",
+  },
+  "name-invalid": {
+    what: "This name cannot be used.",
+    next: "Users: 1 to 255 characters without control characters. Agents: lower-case letters, digits and . _ - (at most 63).",
+  },
+  "user-exists": { what: "There is a user of this name.", next: "Choose another name." },
+  "user-unknown": { what: "There is no user of this name.", next: "Add the user with `printgate central user add`." },
+  "card-taken": {
+    what: "This card belongs to a user already.",
+    next: "Remove it there first with `printgate central card remove`.",
+  },
+  "card-unknown": {
+    what: "This card belongs to nobody.",
+    next: "Check the number; it must be the canonical card number that `printgate card convert` prints.",
+  },
+  "card-number-invalid": {
+    what: "This is no card number.",
+    next: "Give 1 to 255 characters without control characters, as `printgate card convert` prints them.",
+  },
+  "agent-exists": { what: "There is an agent of this name.", next: "Choose another name." },
+  "agent-unknown": { what: "There is no agent of this name.", next: "`printgate central agent list` shows them all." },
+  "job-unknown": { what: "There is no job of this id.", next: "`printgate central job list` shows them all." },
+  "job-not-doubtful": {
+    what: "Nobody has to decide about this job: it is held, being printed, or ended.",
+    next: "Decide only about jobs that `printgate central job list` shows as unsettled or in doubt.",
+  },
+  "job-expired": {
+    what: "The job's time is over and its document is gone.",
+    next: "Decide `printed`, or have its owner submit it again.",
+  },
+  "document-unreadable": { what: "The document cannot be read.", next: "Check the file's name and rights." },
+  "document-size": {
+    what: "The document is empty, or larger than the central server takes.",
+    next: "Submit a document of 1 byte to 8 GiB.",
+  },
+  "format-unknown": {
+    what: "The document's format cannot be told from its first bytes.",
+    next: "Name it with --format, for example --format application/pdf.",
+  },
+} as const satisfies CodeTable;
+
+export type CentralCode = keyof typeof CENTRAL_CODES;
+
+export class CentralError extends CodedError<CentralCode> {
+  override get row(): CodeRow {
+    return CENTRAL_CODES[this.code];
+  }
+}

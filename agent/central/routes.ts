@@ -1,0 +1,234 @@
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import type { Clock } from "../../drivers/clock.ts";
+import type { Log } from "../../drivers/log.ts";
+import { seal } from "../protocol/envelope.ts";
+import { CLAIM_HEADER, paths } from "../protocol/paths.ts";
+import {
+  type AgentClaims,
+  type AgentSelf,
+  type LeaseAnswer,
+  LeaseRenewal,
+  MAX_JSON_BYTES,
+  type Manifest,
+  Outcome,
+  type OutcomeAnswer,
+  Tap,
+  type TapAnswer,
+  Uuid,
+} from "../protocol/schema.ts";
+import type { Documents } from "./documents.ts";
+import { type Answer, readJson } from "./http.ts";
+import type { SiteKeys } from "./keys.ts";
+import { RateLimit } from "./rate-limit.ts";
+import type { Agent, Claim, ClaimRef, ReleaseStore } from "./store.ts";
+
+/** Numbers of the server that tests and the bench may set; each has its default in `DEFAULT_LIMITS`. */
+export interface Limits {
+  /** How long a claim lasts without a renewal. */
+  readonly leaseMs: number;
+  /** Taps of one agent: at once, and in the long run. */
+  readonly tapBurst: number;
+  readonly tapsPerSecond: number;
+  /** Outcomes and renewals of one agent. */
+  readonly reportsPerSecond: number;
+  /** Requests with a wrong bearer key from one address. */
+  readonly wrongKeysPerSecond: number;
+}
+
+export const DEFAULT_LIMITS: Limits = {
+  leaseMs: 300_000,
+  tapBurst: 40,
+  tapsPerSecond: 20,
+  reportsPerSecond: 100,
+  wrongKeysPerSecond: 5,
+};
+
+const JOBS_PER_TAP = 20;
+/** As many as the schema of `AgentClaims` takes. */
+const MAX_CLAIMS = 1000;
+/** A chunk's hash takes 67 octets in a manifest, a third more in its envelope; a fifth of the limit is for the rest. */
+const CHUNKS_PER_TAP = Math.floor((MAX_JSON_BYTES * 0.8) / (67 * (4 / 3)));
+
+/** A bearer key is the agent's name, a dot, and 32 random octets in base64url. */
+const BEARER = /^Bearer (([a-z0-9][a-z0-9._-]{0,62})\.[A-Za-z0-9_-]{43})$/i;
+/** All zeros is the SHA-256 of nothing known. */
+const NO_HASH = Buffer.alloc(32);
+const JOB_PATH = /^\/v1\/jobs\/([^/]+)\/(document|outcome|lease)$/;
+
+/** What the protocol's paths do. Knows nothing of sockets: a request in, an answer out. */
+export class Routes {
+  readonly #store: ReleaseStore;
+  readonly #documents: Documents;
+  readonly #keys: SiteKeys;
+  readonly #clock: Clock;
+  readonly #log: Log;
+  readonly #leaseMs: number;
+  readonly #taps: RateLimit;
+  readonly #reports: RateLimit;
+  readonly #wrongKeys: RateLimit;
+  #openapi: object | undefined;
+
+  constructor(parts: {
+    store: ReleaseStore;
+    documents: Documents;
+    keys: SiteKeys;
+    clock: Clock;
+    log: Log;
+    limits: Limits;
+  }) {
+    const { limits } = parts;
+    this.#store = parts.store;
+    this.#documents = parts.documents;
+    this.#keys = parts.keys;
+    this.#clock = parts.clock;
+    this.#log = parts.log;
+    this.#leaseMs = limits.leaseMs;
+    this.#taps = new RateLimit(limits.tapsPerSecond, limits.tapBurst);
+    this.#reports = new RateLimit(limits.reportsPerSecond, limits.reportsPerSecond);
+    this.#wrongKeys = new RateLimit(limits.wrongKeysPerSecond, limits.wrongKeysPerSecond);
+  }
+
+  async answer(request: IncomingMessage): Promise<Answer> {
+    const { url = "", method = "" } = request;
+    if (url === paths.openapi) return method === "GET" ? { json: await this.#description() } : METHOD_NOT_ALLOWED;
+    const agent = await this.#agentOf(request);
+    if (agent === undefined) return this.#refuseStranger(request);
+    if (url === paths.taps) return method === "POST" ? this.#tap(request, agent) : METHOD_NOT_ALLOWED;
+    if (url === paths.self) return method === "GET" ? this.#self(agent) : METHOD_NOT_ALLOWED;
+    if (url === paths.claims) return method === "GET" ? this.#claims(agent) : METHOD_NOT_ALLOWED;
+    const [, jobId, part] = JOB_PATH.exec(url) ?? [];
+    if (jobId === undefined || !Uuid.safeParse(jobId).success) return { problem: "not-found" };
+    if (method !== (part === "document" ? "GET" : "POST")) return METHOD_NOT_ALLOWED;
+    if (part === "document") return this.#document(request, agent, jobId);
+    return part === "outcome" ? this.#outcome(request, agent, jobId) : this.#lease(request, agent, jobId);
+  }
+
+  async #agentOf(request: IncomingMessage): Promise<Agent | undefined> {
+    const [, key = "", name = ""] = BEARER.exec(request.headers.authorization ?? "") ?? [];
+    const agent = await this.#store.agent(name);
+    const right = timingSafeEqual(createHash("sha256").update(key).digest(), agent?.keyHash ?? NO_HASH);
+    return right ? agent : undefined;
+  }
+
+  #refuseStranger(request: IncomingMessage): Answer {
+    const address = request.socket.remoteAddress ?? "unknown";
+    const wait = this.#wrongKeys.take(address, this.#clock.monotonic());
+    if (wait > 0) return { problem: "too-many-requests", retryAfterMs: wait };
+    this.#log.warn({ address }, "a request without a valid bearer key");
+    return { problem: "not-an-agent" };
+  }
+
+  async #tap(request: IncomingMessage, agent: Agent): Promise<Answer> {
+    const wait = this.#taps.take(agent.name, this.#clock.monotonic());
+    if (wait > 0) return { problem: "too-many-requests", retryAfterMs: wait };
+    const body = await readJson(request, Tap);
+    if ("problem" in body) return body;
+    const tap = body.value;
+    const now = this.#clock.wall();
+    const leaseUntil = now + this.#leaseMs;
+    const claimed = await this.#store.claim({
+      agent,
+      tapId: tap.tapId,
+      tapHash: createHash("sha256").update(JSON.stringify(tap)).digest(),
+      token: tap.credential.token,
+      reader: tap.reader,
+      printer: tap.printer,
+      now,
+      leaseUntil,
+      limits: { jobs: JOBS_PER_TAP, chunks: CHUNKS_PER_TAP },
+    });
+    const serverTime = new Date(now).toISOString();
+    const seen = { agent: agent.name, reader: tap.reader, printer: tap.printer, tap: tap.tapId };
+    switch (claimed.result) {
+      case "reused":
+        this.#log.warn(seen, "a tap id was used twice");
+        return { problem: "tap-id-reused" };
+      case "refused":
+        this.#log.info(seen, "tap refused");
+        return { json: { result: "refused", tapId: tap.tapId, serverTime } satisfies TapAnswer };
+      case "accepted": {
+        const { user, displayName, claims } = claimed;
+        this.#log.info({ ...seen, jobs: claims.length }, "tap accepted");
+        const common = {
+          agent: agent.name,
+          printer: tap.printer,
+          user,
+          leaseUntil: new Date(leaseUntil).toISOString(),
+        };
+        const jobs = claims.map((claim) => seal(manifestOf(claim, common), this.#keys.manifestKey));
+        const { tapId } = tap;
+        const answer: TapAnswer = { result: "accepted", tapId, displayName, jobs, leaseMs: this.#leaseMs, serverTime };
+        return { json: answer };
+      }
+    }
+  }
+
+  async #document(request: IncomingMessage, agent: Agent, jobId: string): Promise<Answer> {
+    const claimId = Uuid.safeParse(request.headers[CLAIM_HEADER]);
+    if (!claimId.success) return { problem: "claim-over" };
+    const claim: ClaimRef = { jobId, claimId: claimId.data, agent };
+    if (!(await this.#store.mayFetch(claim, this.#clock.wall()))) return { problem: "claim-over" };
+    const document = await this.#documents.open(jobId);
+    if (document !== undefined) return { document };
+    this.#log.error({ job: jobId }, "the document of a claimed job is missing");
+    return { problem: "document-gone" };
+  }
+
+  async #outcome(request: IncomingMessage, agent: Agent, jobId: string): Promise<Answer> {
+    const body = await this.#report(request, agent, Outcome);
+    if ("problem" in body) return body;
+    const outcome = body.value;
+    const claim = { jobId, claimId: outcome.claimId, agent };
+    const { result, documentDone } = await this.#store.settle(claim, outcome, this.#clock.wall());
+    // The sweep tries again if this fails; the outcome itself is safe.
+    if (documentDone) {
+      await this.#documents.remove(jobId).catch((error: unknown) => {
+        this.#log.error({ job: jobId, error: String(error) }, "a document could not be removed");
+      });
+    }
+    this.#log.info({ agent: agent.name, job: jobId, word: outcome.word, state: outcome.state, result }, "outcome");
+    return { json: { claimId: outcome.claimId, result } satisfies OutcomeAnswer };
+  }
+
+  async #lease(request: IncomingMessage, agent: Agent, jobId: string): Promise<Answer> {
+    const body = await this.#report(request, agent, LeaseRenewal);
+    if ("problem" in body) return body;
+    const claim = { jobId, claimId: body.value.claimId, agent };
+    const renewed = await this.#store.renewLease(claim, this.#clock.wall() + this.#leaseMs);
+    return renewed
+      ? { json: { claimId: claim.claimId, leaseMs: this.#leaseMs } satisfies LeaseAnswer }
+      : { problem: "claim-over" };
+  }
+
+  async #report<T>(request: IncomingMessage, agent: Agent, schema: Parameters<typeof readJson<T>>[1]) {
+    const wait = this.#reports.take(agent.name, this.#clock.monotonic());
+    if (wait > 0) return { problem: "too-many-requests", retryAfterMs: wait } as const;
+    return readJson(request, schema);
+  }
+
+  #self(agent: Agent): Answer {
+    const serverTime = new Date(this.#clock.wall()).toISOString();
+    return { json: { name: agent.name, serverTime } satisfies AgentSelf };
+  }
+
+  async #claims(agent: Agent): Promise<Answer> {
+    const claims = await this.#store.claimsOf(agent, MAX_CLAIMS);
+    return { json: { claims: claims.map((claim) => ({ ...claim })) } satisfies AgentClaims };
+  }
+
+  async #description(): Promise<object> {
+    this.#openapi ??= (await import("../protocol/openapi.ts")).openapi();
+    return this.#openapi;
+  }
+}
+
+const METHOD_NOT_ALLOWED: Answer = { problem: "method-not-allowed" };
+
+function manifestOf(claim: Claim, common: Pick<Manifest, "agent" | "printer" | "user" | "leaseUntil">): Manifest {
+  const { jobId, claimId, format, size, sha256, chunkSize } = claim;
+  const digests = Buffer.from(claim.chunks);
+  const chunks: string[] = [];
+  for (let at = 0; at < digests.length; at += 32) chunks.push(digests.toString("hex", at, at + 32));
+  return { kind: "manifest", jobId, claimId, format, size, sha256, chunkSize, chunks, ...common };
+}

@@ -1,0 +1,90 @@
+/** Raised with every change of the tables; an older database is brought up step by step, a newer one is refused. */
+export const SCHEMA_VERSION = 1;
+
+export const SCHEMA = `
+CREATE TABLE users (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL COLLATE NOCASE UNIQUE,
+  display_name TEXT NOT NULL,
+  enabled INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
+  added_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE cards (
+  token TEXT PRIMARY KEY CHECK (length(token) = 64),
+  user_id INTEGER NOT NULL REFERENCES users (id),
+  added_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE agents (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  key_hash BLOB NOT NULL UNIQUE CHECK (length(key_hash) = 32),
+  release_mode TEXT NOT NULL CHECK (release_mode IN ('all', 'newest')),
+  enabled INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
+  added_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE jobs (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT, -- the order of submission
+  id TEXT NOT NULL UNIQUE,
+  user_id INTEGER NOT NULL REFERENCES users (id),
+  state TEXT NOT NULL CHECK (state IN ('held', 'claimed', 'in-doubt', 'printed', 'canceled', 'expired')),
+  title TEXT NOT NULL,
+  format TEXT NOT NULL,
+  size INTEGER NOT NULL CHECK (size > 0),
+  submitted_at INTEGER NOT NULL,
+  expires_at INTEGER NOT NULL,
+  ended_at INTEGER,
+  sha256 TEXT NOT NULL,
+  chunk_size INTEGER NOT NULL,
+  chunks BLOB NOT NULL CHECK (length(chunks) = 32 * ((size + chunk_size - 1) / chunk_size)),
+  CHECK ((ended_at IS NULL) = (state IN ('held', 'claimed', 'in-doubt')))
+) STRICT;
+CREATE INDEX jobs_held ON jobs (user_id, seq) WHERE state = 'held';
+CREATE INDEX jobs_to_expire ON jobs (expires_at) WHERE state = 'held';
+CREATE INDEX jobs_ended ON jobs (ended_at) WHERE ended_at IS NOT NULL;
+
+CREATE TABLE taps (
+  id TEXT PRIMARY KEY,
+  agent_id INTEGER NOT NULL REFERENCES agents (id),
+  tap_hash BLOB NOT NULL,
+  user_id INTEGER REFERENCES users (id), -- none: refused
+  at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX taps_at ON taps (at);
+
+CREATE TABLE claims (
+  id TEXT PRIMARY KEY,
+  job_seq INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
+  agent_id INTEGER NOT NULL REFERENCES agents (id),
+  tap_id TEXT NOT NULL,
+  printer TEXT NOT NULL,
+  claimed_at INTEGER NOT NULL,
+  lease_until INTEGER NOT NULL,
+  word TEXT CHECK (word IN ('printed', 'not printed', 'unknown')),
+  end_state TEXT,
+  reason TEXT,
+  impressions INTEGER,
+  sheets INTEGER,
+  ended_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX claims_job ON claims (job_seq);
+CREATE INDEX claims_tap ON claims (tap_id);
+CREATE INDEX claims_open_of_agent ON claims (agent_id) WHERE ended_at IS NULL;
+-- The database itself refuses a second open claim on a job.
+CREATE UNIQUE INDEX claims_open ON claims (job_seq) WHERE ended_at IS NULL;
+
+CREATE TABLE audit (
+  seq INTEGER PRIMARY KEY AUTOINCREMENT,
+  at INTEGER NOT NULL,
+  actor TEXT NOT NULL,
+  event TEXT NOT NULL,
+  detail TEXT NOT NULL
+) STRICT;
+CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+-- INSERT OR REPLACE deletes without firing the trigger above.
+CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE seq = NEW.seq)
+  BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
+`;

@@ -1,0 +1,145 @@
+import { CentralError } from "./central-error.ts";
+import { MASKED_DIGITS, SqliteReleaseStore } from "./sqlite-release-store.ts";
+import type { AgentEntry, AuditEntry, By, Decision, JobEntry, NewJob, ReleaseMode, Store } from "./store.ts";
+
+/** The whole store in SQLite: what administrators do, on top of what the server asks. */
+export class SqliteStore extends SqliteReleaseStore implements Store {
+  async addUser(by: By, name: string, displayName: string): Promise<void> {
+    this.db.atomic(() => {
+      if (this.#userId(name) !== undefined) throw new CentralError("user-exists", name);
+      this.db.run("INSERT INTO users (name, display_name, added_at) VALUES (?, ?, ?)", name, displayName, by.at);
+      this.record(by, "user-added", { user: name });
+    });
+  }
+
+  async enableUser(by: By, name: string, enabled: boolean): Promise<void> {
+    this.db.atomic(() => {
+      this.db.run("UPDATE users SET enabled = ? WHERE id = ?", enabled ? 1 : 0, this.#knownUser(name));
+      this.record(by, enabled ? "user-enabled" : "user-disabled", { user: name });
+    });
+  }
+
+  async addCard(by: By, user: string, token: string): Promise<void> {
+    this.db.atomic(() => {
+      const owner = this.#knownUser(user);
+      if (this.db.get("SELECT 1 FROM cards WHERE token = ?", token)) throw new CentralError("card-taken");
+      this.db.run("INSERT INTO cards (token, user_id, added_at) VALUES (?, ?, ?)", token, owner, by.at);
+      this.record(by, "card-added", { user, card: token.slice(0, MASKED_DIGITS) });
+    });
+  }
+
+  async removeCard(by: By, token: string): Promise<void> {
+    this.db.atomic(() => {
+      if (this.db.run("DELETE FROM cards WHERE token = ?", token) === 0) throw new CentralError("card-unknown");
+      this.record(by, "card-removed", { card: token.slice(0, MASKED_DIGITS) });
+    });
+  }
+
+  async addAgent(by: By, name: string, keyHash: Uint8Array, releaseMode: ReleaseMode): Promise<void> {
+    this.db.atomic(() => {
+      if (this.db.get("SELECT 1 FROM agents WHERE name = ?", name)) throw new CentralError("agent-exists", name);
+      this.db.run(
+        "INSERT INTO agents (name, key_hash, release_mode, added_at) VALUES (?, ?, ?, ?)",
+        name,
+        keyHash,
+        releaseMode,
+        by.at,
+      );
+      this.record(by, "agent-added", { agent: name, releaseMode });
+    });
+  }
+
+  async disableAgent(by: By, name: string): Promise<void> {
+    this.db.atomic(() => {
+      const changed = this.db.run("UPDATE agents SET enabled = 0 WHERE name = ?", name);
+      if (changed === 0) throw new CentralError("agent-unknown", name);
+      this.record(by, "agent-disabled", { agent: name });
+    });
+  }
+
+  async agents(): Promise<readonly AgentEntry[]> {
+    return this.db
+      .all<{ name: string; release_mode: ReleaseMode; enabled: number; added_at: number }>(
+        "SELECT name, release_mode, enabled, added_at FROM agents ORDER BY name",
+      )
+      .map((row) => ({
+        name: row.name,
+        releaseMode: row.release_mode,
+        enabled: row.enabled === 1,
+        addedAt: row.added_at,
+      }));
+  }
+
+  async addJob(by: By, job: NewJob): Promise<void> {
+    this.db.atomic(() => {
+      this.db.run(
+        `INSERT INTO jobs (id, user_id, state, title, format, size, submitted_at, expires_at, sha256, chunk_size, chunks)
+         VALUES (?, ?, 'held', ?, ?, ?, ?, ?, ?, ?, ?)`,
+        job.id,
+        this.#knownUser(job.user),
+        job.title,
+        job.format,
+        job.size,
+        by.at,
+        job.expiresAt,
+        job.sha256,
+        job.chunkSize,
+        job.chunks,
+      );
+      this.record(by, "job-added", { job: job.id, user: job.user, size: job.size });
+    });
+  }
+
+  async jobs(now: number, user?: string): Promise<readonly JobEntry[]> {
+    const owner = user === undefined ? null : this.#knownUser(user);
+    return this.db.all<JobEntry>(
+      `SELECT j.id, u.name AS user, j.title, j.format, j.size, j.submitted_at AS submittedAt, j.expires_at AS expiresAt,
+         a.name AS agent, c.printer,
+         CASE WHEN j.state = 'claimed' AND c.lease_until <= ?1 THEN 'unsettled'
+              WHEN j.state = 'held' AND j.expires_at <= ?1 THEN 'expired' ELSE j.state END AS state
+       FROM jobs j JOIN users u ON u.id = j.user_id
+       LEFT JOIN claims c ON c.id = (SELECT id FROM claims WHERE job_seq = j.seq ORDER BY ended_at IS NULL DESC, claimed_at DESC LIMIT 1)
+       LEFT JOIN agents a ON a.id = c.agent_id
+       WHERE ?2 IS NULL OR j.user_id = ?2 ORDER BY j.seq`,
+      now,
+      owner,
+    );
+  }
+
+  async decide(by: By, jobId: string, decision: Decision): Promise<void> {
+    this.db.atomic(() => {
+      const job = this.db.get<{ seq: number; state: string; expires_at: number; lease_until: number | null }>(
+        `SELECT j.seq, j.state, j.expires_at, c.lease_until FROM jobs j
+         LEFT JOIN claims c ON c.job_seq = j.seq AND c.ended_at IS NULL WHERE j.id = ?`,
+        jobId,
+      );
+      if (job === undefined) throw new CentralError("job-unknown", jobId);
+      const unsettled = job.state === "claimed" && job.lease_until !== null && job.lease_until <= by.at;
+      if (!unsettled && job.state !== "in-doubt") throw new CentralError("job-not-doubtful", jobId);
+      if (decision === "held" && job.expires_at <= by.at) throw new CentralError("job-expired", jobId);
+      this.db.run("UPDATE claims SET ended_at = ? WHERE job_seq = ? AND ended_at IS NULL", by.at, job.seq);
+      const ended = decision === "printed" ? by.at : null;
+      this.db.run("UPDATE jobs SET state = ?, ended_at = ? WHERE seq = ?", decision, ended, job.seq);
+      this.record(by, "job-decided", { job: jobId, decision });
+    });
+  }
+
+  async audit(limit: number): Promise<readonly AuditEntry[]> {
+    return this.db
+      .all<{ at: number; actor: string; event: string; detail: string }>(
+        "SELECT at, actor, event, detail FROM audit ORDER BY seq DESC LIMIT ?",
+        limit,
+      )
+      .map((row) => ({ ...row, detail: JSON.parse(row.detail) as AuditEntry["detail"] }));
+  }
+
+  #userId(name: string): number | undefined {
+    return this.db.get<{ id: number }>("SELECT id FROM users WHERE name = ?", name)?.id;
+  }
+
+  #knownUser(name: string): number {
+    const id = this.#userId(name);
+    if (id === undefined) throw new CentralError("user-unknown", name);
+    return id;
+  }
+}

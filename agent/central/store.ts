@@ -1,0 +1,168 @@
+import type { Outcome } from "../protocol/schema.ts";
+
+/**
+ * All that the central server remembers, behind one narrow door, so that another database can take SQLite's place.
+ * Each method is one transaction; each that changes something writes its audit row in that transaction.
+ * Times are milliseconds since the Unix epoch. Methods reject with a `CentralError` where they name one.
+ */
+export interface Store extends ReleaseStore {
+  /** `user-exists` */
+  addUser(by: By, name: string, displayName: string): Promise<void>;
+  /** `user-unknown` */
+  enableUser(by: By, name: string, enabled: boolean): Promise<void>;
+  /** `user-unknown`, `card-taken` */
+  addCard(by: By, user: string, token: string): Promise<void>;
+  /** `card-unknown` */
+  removeCard(by: By, token: string): Promise<void>;
+  /** `agent-exists` */
+  addAgent(by: By, name: string, keyHash: Uint8Array, releaseMode: ReleaseMode): Promise<void>;
+  /** `agent-unknown` */
+  disableAgent(by: By, name: string): Promise<void>;
+  agents(): Promise<readonly AgentEntry[]>;
+  /** `user-unknown` */
+  addJob(by: By, job: NewJob): Promise<void>;
+  /** Oldest first; `user-unknown`. */
+  jobs(now: number, user?: string): Promise<readonly JobEntry[]>;
+  /** What a person says about a job that is unsettled or in doubt: `job-unknown`, `job-not-doubtful`, `job-expired`. */
+  decide(by: By, jobId: string, decision: Decision): Promise<void>;
+  /** The newest rows first. */
+  audit(limit: number): Promise<readonly AuditEntry[]>;
+}
+
+/** What the server asks while agents tap. */
+export interface ReleaseStore {
+  /** The enabled agent of this name. */
+  agent(name: string): Promise<KnownAgent | undefined>;
+  claim(request: ClaimRequest): Promise<ClaimAnswer>;
+  /** The agent's claims without an outcome, oldest first, at most `limit`. */
+  claimsOf(agent: Agent, limit: number): Promise<readonly OpenClaim[]>;
+  /** True if the claim is this agent's, open and within its lease: the document may be fetched under it. */
+  mayFetch(claim: ClaimRef, now: number): Promise<boolean>;
+  /** Prolongs an open claim of this agent, even one whose lease ran out, as long as nobody decided meanwhile. */
+  renewLease(claim: ClaimRef, leaseUntil: number): Promise<boolean>;
+  /** `documentDone`: nobody needs the document any more. */
+  settle(claim: ClaimRef, outcome: Outcome, now: number): Promise<Settlement>;
+  /** Ends the held jobs whose time is over and forgets what ended long ago; returns the ids of the expired. */
+  expire(now: number): Promise<readonly string[]>;
+  /** False for a document that no job needs: the job is unknown, ended, or its time is over and nobody works on it. */
+  needsDocument(jobId: string, now: number): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+export const RELEASE_MODES = ["all", "newest"] as const;
+export type ReleaseMode = (typeof RELEASE_MODES)[number];
+export type Decision = "held" | "printed";
+
+/** Who does it, and when. */
+export interface By {
+  readonly actor: string;
+  readonly at: number;
+}
+
+export interface Agent {
+  readonly id: number;
+  readonly name: string;
+  readonly releaseMode: ReleaseMode;
+}
+
+export interface KnownAgent extends Agent {
+  /** SHA-256 of its bearer key. */
+  readonly keyHash: Uint8Array;
+}
+
+export interface AgentEntry extends Omit<Agent, "id"> {
+  readonly enabled: boolean;
+  readonly addedAt: number;
+}
+
+export interface ClaimRequest {
+  readonly agent: Agent;
+  readonly tapId: string;
+  /** SHA-256 of the whole tap: another tap under the same id is told apart by it. */
+  readonly tapHash: Uint8Array;
+  readonly token: string;
+  readonly reader: string;
+  readonly printer: string;
+  readonly now: number;
+  readonly leaseUntil: number;
+  readonly limits: { readonly jobs: number; readonly chunks: number };
+}
+
+export type ClaimAnswer =
+  | {
+      readonly result: "accepted";
+      readonly user: string;
+      readonly displayName: string;
+      readonly claims: readonly Claim[];
+    }
+  | { readonly result: "refused" }
+  /** The tap id was used for another tap, or by another agent. */
+  | { readonly result: "reused" };
+
+export interface Document {
+  readonly format: string;
+  readonly size: number;
+  /** Lower-case hex. */
+  readonly sha256: string;
+  readonly chunkSize: number;
+  /** The chunks' SHA-256, 32 octets each, in order. */
+  readonly chunks: Uint8Array;
+}
+
+export interface Claim extends Document {
+  readonly claimId: string;
+  readonly jobId: string;
+}
+
+export interface OpenClaim {
+  readonly jobId: string;
+  readonly claimId: string;
+  readonly tapId: string;
+  readonly printer: string;
+}
+
+export interface ClaimRef {
+  readonly jobId: string;
+  readonly claimId: string;
+  readonly agent: Agent;
+}
+
+export interface Settlement {
+  readonly result: "settled" | "superseded";
+  readonly documentDone: boolean;
+}
+
+export interface NewJob extends Document {
+  readonly id: string;
+  readonly user: string;
+  readonly title: string;
+  readonly expiresAt: number;
+}
+
+/**
+ * held ─claim─► claimed ─printed─► printed · ─canceled at the panel─► canceled · ─not printed─► held
+ *               claimed ─unknown─► in-doubt; claimed past its lease shows as unsettled
+ * held past its time: expired. unsettled and in-doubt: the agent's later word, or a person's decision.
+ */
+export type JobState = "held" | "claimed" | "unsettled" | "in-doubt" | "printed" | "canceled" | "expired";
+
+export interface JobEntry {
+  readonly id: string;
+  readonly user: string;
+  readonly title: string;
+  readonly format: string;
+  readonly size: number;
+  readonly state: JobState;
+  readonly submittedAt: number;
+  readonly expiresAt: number;
+  /** Where it was last claimed. */
+  readonly agent: string | null;
+  readonly printer: string | null;
+}
+
+export interface AuditEntry {
+  readonly at: number;
+  readonly actor: string;
+  readonly event: string;
+  readonly detail: Readonly<Record<string, unknown>>;
+}

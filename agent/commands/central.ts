@@ -1,0 +1,302 @@
+import { once } from "node:events";
+import { userInfo } from "node:os";
+import { text } from "node:stream/consumers";
+import type { Administration } from "../central/administration.ts";
+import { RELEASE_MODES, type ReleaseMode } from "../central/store.ts";
+import { type Command, CommandError, EXIT, type Invocation, textOption } from "./command.ts";
+
+const DEFAULT_LISTEN = "0.0.0.0:8631";
+/** Progress is shown for files from this size on. */
+const LARGE_BYTES = 64 * 2 ** 20;
+
+const HELP = `
+usage: printgate central init [--host NAME ...]
+       printgate central serve [--listen ADDRESS:PORT]
+       printgate central user add NAME [--display-name TEXT]
+       printgate central user disable|enable NAME
+       printgate central card add --user NAME NUMBER
+       printgate central card remove NUMBER
+       printgate central job add FILE --user NAME [--title TEXT] [--format MIME] [--expires 4h]
+       printgate central job list [--user NAME] [--all]
+       printgate central job decide ID held|printed
+       printgate central agent add NAME [--release-mode all|newest] [--url https://HOST:PORT]
+       printgate central agent list
+       printgate central agent disable NAME
+       printgate central audit [--limit 50]
+
+  --data DIR      the server's folder (default: $PRINTGATE_CENTRAL_DATA, else ./printgate-central)
+  --host NAME     a host name or IP address that agents reach the server by; may be repeated
+                  (default: localhost, 127.0.0.1 and ::1)
+  --listen A:P    where to serve (default: ${DEFAULT_LISTEN})
+  NUMBER          the card number as \`printgate card convert\` prints it; - reads it from standard input
+  --format MIME   the document's format (default: told from its first bytes: PDF, PWG and Apple raster, PCL,
+                  PostScript, JPEG)
+  --expires TIME  how long the job is held: 90s, 30m, 4h, 2d (default: 4h)
+  --all           jobs that ended too
+  --release-mode  what a tap at this agent prints: all jobs, or the newest
+  --url URL       how this agent reaches the server (default: the first --host of init, port 8631)
+
+All but init and serve work while the server runs.
+\`agent add\` prints the agent's configuration, with its keys, on standard output.
+\`job decide\` is for jobs listed as unsettled (their agent fell silent while it had them) or in-doubt (the printer's
+last word is unknown): look at the printer's tray first. held makes it claimable again.`;
+
+type Run = (invocation: Invocation, words: readonly string[]) => Promise<number>;
+
+interface Action {
+  /** How many words follow the action's own. */
+  readonly words: number;
+  readonly options: readonly string[];
+  readonly run: Run;
+}
+
+export const command: Command = {
+  summary: "the built-in central server and its administration",
+  help: HELP,
+  options: {
+    data: { type: "string" },
+    host: { type: "string", multiple: true },
+    listen: { type: "string" },
+    "display-name": { type: "string" },
+    user: { type: "string" },
+    title: { type: "string" },
+    format: { type: "string" },
+    expires: { type: "string" },
+    all: { type: "boolean" },
+    "release-mode": { type: "string" },
+    url: { type: "string" },
+    limit: { type: "string" },
+  },
+  async run(invocation) {
+    const { words } = invocation;
+    const length = [2, 1].find((count) => Object.hasOwn(ACTIONS, words.slice(0, count).join(" ")));
+    const name = words.slice(0, length ?? 0).join(" ");
+    const action = ACTIONS[name];
+    if (length === undefined || action === undefined) {
+      throw new CommandError("usage", `there is no "central ${words.slice(0, 2).join(" ")}"`.trimEnd());
+    }
+    const rest = words.slice(length);
+    if (rest.length !== action.words) throw new CommandError("usage", `central ${name} takes ${action.words} word(s)`);
+    const known = ["data", "json", "help", ...action.options];
+    const foreign = Object.keys(invocation.options).find((option) => !known.includes(option));
+    if (foreign !== undefined) throw new CommandError("usage", `central ${name} takes no --${foreign}`);
+    return action.run(invocation, rest);
+  },
+};
+
+const ACTIONS: Readonly<Record<string, Action>> = {
+  init: { words: 0, options: ["host"], run: init },
+  serve: { words: 0, options: ["listen"], run: serve },
+  "user add": {
+    words: 1,
+    options: ["display-name"],
+    run: administer(async (admin, invocation, [name = ""]) => {
+      await admin.addUser(name, textOption(invocation, "display-name"));
+      invocation.terminal.line(`user ${name} added`);
+      return { user: name };
+    }),
+  },
+  "user disable": { words: 1, options: [], run: enableUser(false) },
+  "user enable": { words: 1, options: [], run: enableUser(true) },
+  "card add": {
+    words: 1,
+    options: ["user"],
+    run: administer(async (admin, invocation, [number = ""]) => {
+      const user = neededOption(invocation, "user");
+      await admin.addCard(user, await cardNumber(number));
+      invocation.terminal.line(`card added for ${user}`);
+      return { user };
+    }),
+  },
+  "card remove": {
+    words: 1,
+    options: [],
+    run: administer(async (admin, { terminal }, [number = ""]) => {
+      await admin.removeCard(await cardNumber(number));
+      terminal.line("card removed");
+      return {};
+    }),
+  },
+  "job add": { words: 1, options: ["user", "title", "format", "expires"], run: administer(addJob) },
+  "job list": { words: 0, options: ["user", "all"], run: administer(listJobs) },
+  "job decide": {
+    words: 2,
+    options: [],
+    run: administer(async (admin, { terminal }, [id = "", decision = ""]) => {
+      if (decision !== "held" && decision !== "printed") throw new CommandError("usage", "decide held or printed");
+      await admin.decide(id, decision);
+      terminal.line(`job ${id} is ${decision}`);
+      return { id, state: decision };
+    }),
+  },
+  "agent add": { words: 1, options: ["release-mode", "url"], run: administer(addAgent) },
+  "agent list": {
+    words: 0,
+    options: [],
+    run: administer(async (admin, { terminal }) => {
+      const agents = (await admin.agents()).map((agent) => ({ ...agent, addedAt: iso(agent.addedAt) }));
+      for (const { name, releaseMode, enabled } of agents) {
+        terminal.line(`${name}  releases ${releaseMode}${enabled ? "" : "  disabled"}`);
+      }
+      if (agents.length === 0) terminal.line("There are no agents.");
+      return { agents };
+    }),
+  },
+  "agent disable": {
+    words: 1,
+    options: [],
+    run: administer(async (admin, { terminal }, [name = ""]) => {
+      await admin.disableAgent(name);
+      terminal.line(`agent ${name} disabled`);
+      return { agent: name, enabled: false };
+    }),
+  },
+  audit: {
+    words: 0,
+    options: ["limit"],
+    run: administer(async (admin, invocation) => {
+      const limit = Number(textOption(invocation, "limit") ?? 50);
+      if (!Number.isInteger(limit) || limit < 1) throw new CommandError("usage", "--limit takes a whole number");
+      const rows = (await admin.audit(limit)).map((row) => ({ ...row, at: iso(row.at) }));
+      for (const { at, actor, event, detail } of rows.toReversed()) {
+        invocation.terminal.line(`${at}  ${actor}  ${event}  ${JSON.stringify(detail)}`);
+      }
+      return { audit: rows };
+    }),
+  },
+};
+
+async function init(invocation: Invocation): Promise<number> {
+  const { terminal, options } = invocation;
+  const dataDir = dataFolder(invocation);
+  const { Administration, DEFAULT_HOSTS } = await import("../central/administration.ts");
+  const hosts = Array.isArray(options.host) ? options.host.map(String) : DEFAULT_HOSTS;
+  await Administration.create(dataDir, hosts);
+  terminal.line(`central server made in ${dataDir}, for ${hosts.join(", ")}`);
+  terminal.note(
+    `Back up ${dataDir}/keys now, to a place that nobody else can read: without it every agent must be set up anew, ` +
+      "and whoever has it can pose as this server. backup.key and ca.key may live in that place only; " +
+      "the server needs ca.key once a year, to renew its certificate.",
+  );
+  terminal.result({ data: dataDir, hosts });
+  return EXIT.ok;
+}
+
+async function serve(invocation: Invocation): Promise<number> {
+  const { terminal, signal } = invocation;
+  const listen = textOption(invocation, "listen") ?? DEFAULT_LISTEN;
+  const [, ipv6, name, port] = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):([0-9]{1,5})$/.exec(listen) ?? [];
+  if (port === undefined || Number(port) > 65_535) throw new CommandError("usage", "--listen takes ADDRESS:PORT");
+  const [{ CentralServer }, { pino }] = await Promise.all([import("../central/server.ts"), import("pino")]);
+  const log = pino({ base: null }, pino.destination({ dest: 2, sync: true }));
+  const host = ipv6 ?? name ?? "";
+  const server = await CentralServer.start({ dataDir: dataFolder(invocation), host, port: Number(port), log });
+  terminal.line(`listening on ${server.url}`);
+  terminal.result({ url: server.url, port: server.port });
+  if (!signal.aborted) await once(signal, "abort");
+  await server.stop();
+  return EXIT.ok;
+}
+
+async function addJob(admin: Administration, invocation: Invocation, [file = ""]: readonly string[]) {
+  const { terminal } = invocation;
+  let [shown, step] = [0, 0];
+  const job = await admin.addJob({
+    file,
+    user: neededOption(invocation, "user"),
+    title: textOption(invocation, "title"),
+    format: textOption(invocation, "format"),
+    expiresInMs: duration(textOption(invocation, "expires")),
+    progress(bytes, of) {
+      if (of < LARGE_BYTES) return;
+      step = Math.floor((10 * bytes) / of);
+      if (step > shown) terminal.note(`${step * 10} % of ${Math.round(of / 2 ** 20)} MiB stored`);
+      shown = step;
+    },
+  });
+  const expiresAt = iso(job.expiresAt);
+  terminal.line(`job ${job.id} held until ${expiresAt} (${job.format}, ${job.size} bytes)`);
+  return { ...job, expiresAt };
+}
+
+async function listJobs(admin: Administration, invocation: Invocation) {
+  const { terminal, options } = invocation;
+  const open = ["held", "claimed", "unsettled", "in-doubt"];
+  const jobs = (await admin.jobs(textOption(invocation, "user")))
+    .filter(({ state }) => options.all === true || open.includes(state))
+    .map((job) => ({ ...job, submittedAt: iso(job.submittedAt), expiresAt: iso(job.expiresAt) }));
+  for (const { id, user, state, title, size, agent, printer, expiresAt } of jobs) {
+    const where = agent === null ? "" : `  at ${agent}/${printer}`;
+    terminal.line(
+      `${id}  ${state.padEnd(9)}  ${user}  ${JSON.stringify(title)}  ${size} bytes  until ${expiresAt}${where}`,
+    );
+  }
+  if (jobs.length === 0) terminal.line("There are no jobs.");
+  return { jobs };
+}
+
+async function addAgent(admin: Administration, invocation: Invocation, [name = ""]: readonly string[]) {
+  const { terminal } = invocation;
+  const mode = textOption(invocation, "release-mode") ?? "all";
+  if (!isReleaseMode(mode)) throw new CommandError("usage", `--release-mode takes ${RELEASE_MODES.join(" or ")}`);
+  const { url, toml } = await admin.addAgent(name, mode, textOption(invocation, "url"));
+  // With --json it is in the result alone: keys belong to one place.
+  if (!terminal.json) terminal.line(toml);
+  terminal.note(
+    `Store this as the agent's configuration, /etc/printgate/printgate.toml, with mode 0600. ` +
+      "It holds keys and cannot be printed again.",
+  );
+  return { agent: name, url, releaseMode: mode, configuration: toml };
+}
+
+function enableUser(enabled: boolean): Run {
+  return administer(async (admin, { terminal }, [name = ""]) => {
+    await admin.enableUser(name, enabled);
+    terminal.line(`user ${name} ${enabled ? "enabled" : "disabled"}`);
+    return { user: name, enabled };
+  });
+}
+
+/** Opens the site, does the work, prints its result, and closes the site whatever happened. */
+function administer(
+  work: (admin: Administration, invocation: Invocation, words: readonly string[]) => Promise<object>,
+): Run {
+  return async (invocation, words) => {
+    const { Administration } = await import("../central/administration.ts");
+    const admin = await Administration.open(dataFolder(invocation), `admin:${userInfo().username}`);
+    try {
+      invocation.terminal.result(await work(admin, invocation, words));
+      return EXIT.ok;
+    } finally {
+      await admin.close();
+    }
+  };
+}
+
+function dataFolder(invocation: Invocation): string {
+  return textOption(invocation, "data") ?? process.env.PRINTGATE_CENTRAL_DATA ?? "printgate-central";
+}
+
+function neededOption(invocation: Invocation, name: string): string {
+  const value = textOption(invocation, name);
+  if (value === undefined) throw new CommandError("usage", `--${name} is needed`);
+  return value;
+}
+
+/** A card number among the arguments shows in the process list; from standard input it does not. */
+async function cardNumber(word: string): Promise<string> {
+  return word === "-" ? (await text(process.stdin)).trim() : word;
+}
+
+const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+function duration(written: string | undefined): number | undefined {
+  if (written === undefined) return undefined;
+  const [, count, unit = ""] = /^([1-9][0-9]{0,5})([smhd])$/.exec(written) ?? [];
+  if (count === undefined) throw new CommandError("usage", "--expires takes a time such as 90s, 30m, 4h or 2d");
+  return Number(count) * (UNITS_MS[unit] ?? 0);
+}
+
+const iso = (time: number): string => new Date(time).toISOString();
+
+const isReleaseMode = (word: string): word is ReleaseMode => RELEASE_MODES.some((mode) => mode === word);

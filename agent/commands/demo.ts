@@ -1,0 +1,132 @@
+import { emitKeypressEvents } from "node:readline";
+import { Demo } from "../demo/demo.ts";
+import { type Command, CommandError, EXIT, type Terminal, textOption } from "./command.ts";
+
+export const command: Command = {
+  summary: "try everything on this machine, with a virtual printer and reader",
+  help: `
+usage: printgate demo [--once] [--printer URI [--key-pin PIN]]
+
+Starts the built-in central server, a virtual MFD, the agent and a virtual reader, leaves a sample PDF for a sample
+person, and waits: Enter taps the card, other keys break things. Everything lives in a temporary folder that is
+removed at the end.
+
+  --once         tap once, check that what the MFD wrote is byte for byte what was submitted, and end
+  --printer URI  a real IPP printer instead of the virtual MFD: ipp://HOST[:PORT]/PATH, or with --key-pin ipps://
+  --key-pin PIN  for ipps: sha256/BASE64 of the printer's key
+  --json         with --once: { "outcome", "jobs": [{ "id", "sha256Submitted", "sha256Printed" }], "timelineMs" };
+                 sha256Printed is null with --printer, because a real printer does not tell what it printed
+
+Exit code 0 when the job was printed, and with the virtual MFD only when the bytes are equal.`,
+  options: { once: { type: "boolean" }, printer: { type: "string" }, "key-pin": { type: "string" } },
+  async run(invocation) {
+    const { terminal, signal, options } = invocation;
+    const once = options.once === true;
+    if (terminal.json && !once) throw new CommandError("usage", "--json goes with --once");
+    if (!once && !process.stdin.isTTY) throw new CommandError("usage", "without a keyboard, use --once");
+    const printerUri = textOption(invocation, "printer");
+    const printerKeyPin = textOption(invocation, "key-pin");
+    const demo = await Demo.start({ printerUri, printerKeyPin, say: terminal.line });
+    try {
+      await demo.submit();
+      return once ? await tapOnce(demo, terminal) : await play(demo, terminal, signal);
+    } finally {
+      await demo.stop();
+    }
+  },
+};
+
+async function tapOnce(demo: Demo, terminal: Terminal): Promise<number> {
+  const result = await demo.tap();
+  terminal.result(result);
+  const printed = result.outcome === "printed" && result.jobs.length === 1;
+  if (demo.mfd === undefined) {
+    terminal.line(
+      printed ? "The printer says that it printed the job." : `The job was not printed: ${result.outcome}.`,
+    );
+    return printed ? EXIT.ok : EXIT.failed;
+  }
+  const equal = result.jobs.every(({ sha256Submitted, sha256Printed }) => sha256Submitted === sha256Printed);
+  terminal.line(
+    printed && equal ? "Printed, byte for byte what was submitted." : `NOT as submitted: ${result.outcome}.`,
+  );
+  return printed && equal ? EXIT.ok : EXIT.failed;
+}
+
+const KEYS = `
+  Enter  tap the card          u  unplug or plug the reader     p  take the paper out or put it in
+  s      submit another PDF    j  jam the printer or clear it   b  make the printer busy or free
+  n      cut the network to the central server or heal it       q  quit
+`;
+
+/** Until q, Ctrl-C or a signal. */
+async function play(demo: Demo, terminal: Terminal, signal: AbortSignal): Promise<number> {
+  const { stdin } = process;
+  terminal.line(KEYS);
+  const toggles = togglesOf(demo);
+  let work: Promise<void> = Promise.resolve();
+  await new Promise<void>((resolve, reject) => {
+    const press = (_text: string, key: { name?: string; ctrl?: boolean }) => {
+      if (key.name === "q" || (key.ctrl === true && key.name === "c")) return resolve();
+      work = work.then(() => act(key.name ?? "")).catch(reject);
+    };
+    const act = async (key: string): Promise<void> => {
+      if (key === "return" || key === "enter") await demo.tap();
+      else if (key === "s") await demo.submit();
+      else if (Object.hasOwn(toggles, key)) terminal.line(`              ${await toggles[key]?.()}`);
+      else terminal.line(KEYS);
+    };
+    emitKeypressEvents(stdin);
+    stdin.setRawMode(true);
+    stdin.on("keypress", press);
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  }).finally(() => {
+    stdin.setRawMode(false);
+    stdin.pause();
+  });
+  await work;
+  return EXIT.ok;
+}
+
+/** Each turns one trouble on or off and says what is now. */
+function togglesOf(demo: Demo): Readonly<Record<string, () => string | Promise<string>>> {
+  const { site, mfd } = demo;
+  const on = new Set<string>();
+  const flip = (what: string) => (on.delete(what) ? false : on.add(what).has(what));
+  const printer =
+    (what: string, begin: (mfd: NonNullable<Demo["mfd"]>) => string, end: (mfd: NonNullable<Demo["mfd"]>) => string) =>
+    () => {
+      if (mfd === undefined) return "a real printer is jammed by hand";
+      return flip(what) ? begin(mfd) : end(mfd);
+    };
+  return {
+    u() {
+      if (site.reader.plugged) {
+        site.reader.unplug();
+        return "the reader is unplugged";
+      }
+      site.reader.plug();
+      return "the reader is plugged in; the agent finds it by itself";
+    },
+    async n() {
+      if (site.networkCut) await site.healNetwork();
+      else await site.cutNetwork();
+      return site.networkCut ? "the central server cannot be reached" : "the central server can be reached";
+    },
+    j: printer(
+      "jam",
+      (it) => (it.jam(), "paper is jammed in the printer"),
+      (it) => (it.clearJam(), "the jam is cleared"),
+    ),
+    p: printer(
+      "paper",
+      (it) => (it.paperOut(), "the printer is out of paper"),
+      (it) => (it.paperIn(), "there is paper again"),
+    ),
+    b: printer(
+      "busy",
+      (it) => (it.busy(true), "somebody copies at the printer"),
+      (it) => (it.busy(false), "the printer is free"),
+    ),
+  };
+}

@@ -1,0 +1,237 @@
+import { isIP } from "node:net";
+import type * as z from "zod/mini";
+import type { ConfigCode, ConfigProblem } from "./config-error.ts";
+import { keysOf, namesAt } from "./key.ts";
+import type { KeyLines, KeyPath } from "./key-lines.ts";
+import { nearest } from "./nearest.ts";
+import { type Checked, PLACEHOLDER, Schema } from "./schema.ts";
+
+export type TomlTable = Readonly<Record<string, unknown>>;
+
+/** A problem as the checks find it; file and line come later. */
+interface Finding {
+  readonly code: ConfigCode;
+  readonly path: KeyPath;
+  readonly message: string;
+  readonly suggestion?: string | undefined;
+}
+
+/** Everything that is wrong with what the file says, or what the program gets. */
+export function check(
+  raw: TomlTable,
+  file: string,
+  lines: () => KeyLines,
+): { data: Checked } | { problems: ConfigProblem[] } {
+  const result = Schema.safeParse(raw);
+  const findings = [
+    ...placeholders(raw, []),
+    ...(result.success ? [] : result.error.issues.flatMap((issue) => ofIssue(raw, issue))),
+    ...together(raw),
+  ];
+  if (result.success && findings.length === 0) return { data: result.data };
+  const where = lines();
+  const told = new Set<string>();
+  const problems = findings
+    .map((finding) => ({ ...finding, path: keyPath(raw, finding.path) }))
+    .filter(({ path }) => {
+      // The first finding at a place is the plainest one.
+      const place = path.join("\n");
+      return !told.has(place) && told.add(place);
+    })
+    .map(({ path, ...rest }): ConfigProblem => ({ ...rest, file, line: where.of(path), key: spelled(raw, path) }))
+    .sort((a, b) => (a.line ?? 0) - (b.line ?? 0));
+  return { problems };
+}
+
+/** An element of a list, such as `allow[0]`, stands in the key of the list. */
+function keyPath(raw: TomlTable, path: KeyPath): KeyPath {
+  return typeof path.at(-1) === "number" && !isTable(at(raw, path)) ? path.slice(0, -1) : path;
+}
+
+/** As TOML spells it: `[[reader]] baud_rate`, `[printer.snmp] port`. */
+function spelled(raw: TomlTable, path: KeyPath): string {
+  const value = at(raw, path);
+  const ofTables = Array.isArray(value) && isTable(value[0]);
+  const table = isTable(value) || ofTables ? path : path.slice(0, -1);
+  const header = table.filter((segment) => typeof segment !== "number").join(".");
+  const brackets = ofTables || typeof table.at(-1) === "number" ? `[[${header}]]` : `[${header}]`;
+  return [header === "" ? "" : brackets, table === path ? "" : String(path.at(-1))]
+    .filter((part) => part !== "")
+    .join(" ");
+}
+
+/** Whether the file holds a key that nobody else may know. */
+export function holdsSecret(raw: TomlTable, variants = keysOf(Schema)): boolean {
+  return variants.flat().some(({ name, doc, variants: inner }) => {
+    const value = Object.hasOwn(raw, name) ? raw[name] : undefined;
+    if (doc.secret && value !== undefined) return true;
+    return (Array.isArray(value) ? value : [value]).some(
+      (table: unknown) => isTable(table) && holdsSecret(table, inner),
+    );
+  });
+}
+
+function isTable(value: unknown): value is TomlTable {
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof Date);
+}
+
+function at(raw: unknown, path: KeyPath): unknown {
+  let value = raw;
+  for (const segment of path) {
+    if (typeof value !== "object" || value === null || !Object.hasOwn(value, segment)) return undefined;
+    value = (value as Record<PropertyKey, unknown>)[segment];
+  }
+  return value;
+}
+
+function ofIssue(raw: TomlTable, issue: z.core.$ZodIssue): readonly Finding[] {
+  const { path } = issue;
+  const value = at(raw, path);
+  if (issue.code === "unrecognized_keys") {
+    const names = namesAt(Schema, path, at(raw, [...path, "family"]));
+    return issue.keys.map((key) => {
+      const meant = nearest(key, names);
+      const suggestion = meant === undefined ? undefined : `did you mean ${meant}?`;
+      return { code: "config-unknown-key", path: [...path, key], message: "there is no such key", suggestion };
+    });
+  }
+  if (value === undefined) return [{ code: "config-missing-key", path, message: "is missing" }];
+  if (issue.code === "invalid_union") {
+    const options = (issue as { options?: readonly unknown[] }).options ?? [];
+    return [
+      wrong(path, value, `must be one of ${options.map((option) => JSON.stringify(option)).join(", ")}`, options),
+    ];
+  }
+  const options = issue.code === "invalid_value" ? issue.values : [];
+  return [wrong(path, value, issue.message, options)];
+}
+
+function wrong(path: KeyPath, value: unknown, message: string, options: readonly unknown[]): Finding {
+  const words = options.filter((option) => typeof option === "string");
+  const meant = typeof value === "string" ? nearest(value, words) : undefined;
+  const suggestion = meant === undefined ? undefined : `did you mean ${JSON.stringify(meant)}?`;
+  return { code: "config-wrong-value", path, message, suggestion };
+}
+
+function placeholders(value: unknown, path: KeyPath): Finding[] {
+  if (typeof value === "string") {
+    if (!value.includes(PLACEHOLDER)) return [];
+    return [{ code: "config-placeholder", path, message: "is still the example's text" }];
+  }
+  if (Array.isArray(value)) return value.flatMap((element: unknown, index) => placeholders(element, [...path, index]));
+  return isTable(value) ? Object.entries(value).flatMap(([key, inner]) => placeholders(inner, [...path, key])) : [];
+}
+
+/** What no key can see alone. Works on the raw data, so that these problems are told together with all others. */
+function together(raw: TomlTable): Finding[] {
+  const printers = tables(raw, "printer");
+  const readers = tables(raw, "reader");
+  const printerNames = printers.map(({ name }) => name).filter((name) => typeof name === "string");
+  return [
+    ...twice(
+      "printer",
+      "name",
+      printers.map(({ name }) => name),
+    ),
+    ...twice(
+      "reader",
+      "name",
+      readers.map(({ name }) => name),
+    ),
+    ...twice("reader", "family", readers.map(device)),
+    ...printers.flatMap((printer, index) => ofPrinter(printer, ["printer", index])),
+    ...readers.flatMap((reader, index) => ofReader(reader, ["reader", index], printerNames)),
+    ...backupPin(raw),
+  ];
+}
+
+function tables(raw: TomlTable, name: string): readonly TomlTable[] {
+  const list = raw[name];
+  return Array.isArray(list) ? list.map((entry: unknown) => (isTable(entry) ? entry : {})) : [];
+}
+
+/** What only one reader can use at a time; undefined where the reader says too little. */
+function device({ family, listen, connect, path, vendor_id, product_id, serial_number, port }: TomlTable): unknown {
+  switch (family) {
+    case "tcp-line":
+      return connect ?? (typeof listen === "string" && listen.endsWith(":0") ? undefined : listen);
+    case "serial-line":
+      return path;
+    case "hid-keyboard":
+      return JSON.stringify([vendor_id, product_id, serial_number, port]);
+    default:
+      return undefined;
+  }
+}
+
+function twice(table: string, key: string, values: readonly unknown[]): Finding[] {
+  return values.flatMap((value, index) => {
+    const first = values.indexOf(value);
+    if (value === undefined || first === index) return [];
+    const message =
+      key === "name" ? `${table} ${first + 1} has this name too` : `${table} ${first + 1} uses the same device`;
+    return [{ code: "config-duplicate", path: [table, index, key], message }];
+  });
+}
+
+function ofPrinter({ uri, key_pins }: TomlTable, path: KeyPath): Finding[] {
+  const pinned = Array.isArray(key_pins) && key_pins.length > 0;
+  if (typeof uri !== "string") return [];
+  if (uri.startsWith("ipps:") && !pinned) {
+    const message = "ipps needs key_pins, so that no other machine can take the printer's place";
+    const suggestion = "`printgate doctor` shows the key that the printer has";
+    return [{ code: "config-conflict", path: [...path, "uri"], message, suggestion }];
+  }
+  if (uri.startsWith("ipp:") && pinned) {
+    return [
+      { code: "config-conflict", path: [...path, "key_pins"], message: "only ipps has a key; ipp is not encrypted" },
+    ];
+  }
+  return [];
+}
+
+function ofReader(reader: TomlTable, path: KeyPath, printers: readonly string[]): Finding[] {
+  const findings: Finding[] = [];
+  const { family, printer, listen, connect, allow } = reader;
+  const conflict = (key: string, message: string) =>
+    findings.push({ code: "config-conflict", path: [...path, key], message });
+  if (typeof printer === "string" && !printers.includes(printer)) {
+    const meant = nearest(printer, printers) ?? (printers.length === 1 ? printers[0] : undefined);
+    const suggestion = meant === undefined ? undefined : `did you mean ${JSON.stringify(meant)}?`;
+    findings.push({
+      code: "config-unknown-printer",
+      path: [...path, "printer"],
+      message: "there is no such [[printer]]",
+      suggestion,
+    });
+  }
+  const allowed = Array.isArray(allow) && allow.length > 0;
+  if (family === "tcp-line") {
+    if (listen === undefined && connect === undefined) conflict("family", "tcp-line needs listen or connect");
+    if (listen !== undefined && connect !== undefined) conflict("connect", "only one of listen and connect");
+    if (listen === undefined && connect !== undefined && allowed) conflict("allow", "goes with listen only");
+    if (typeof listen === "string" && !isLoopback(listen) && !allowed) {
+      conflict("listen", "without allow nobody but this machine may connect; add the reader's address to allow");
+    }
+  }
+  if (larger(reader.min_length, reader.max_length)) conflict("min_length", "is larger than max_length");
+  if (larger(reader.inter_key_timeout_ms, reader.max_frame_ms)) {
+    conflict("inter_key_timeout_ms", "is larger than max_frame_ms");
+  }
+  return findings;
+}
+
+function larger(a: unknown, b: unknown): boolean {
+  return typeof a === "number" && typeof b === "number" && a > b;
+}
+
+function isLoopback(listen: string): boolean {
+  const host = listen.slice(0, Math.max(0, listen.lastIndexOf(":")));
+  return host === "localhost" || host === "[::1]" || (isIP(host) === 4 && host.startsWith("127."));
+}
+
+function backupPin(raw: TomlTable): Finding[] {
+  const pins = at(raw, ["central", "key_pins"]);
+  if (!Array.isArray(pins) || pins.length < 2 || new Set(pins).size === pins.length) return [];
+  return [{ code: "config-conflict", path: ["central", "key_pins"], message: "the same pin twice is no backup" }];
+}

@@ -1,0 +1,306 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type * as z from "zod/mini";
+import type { Clock } from "../../drivers/clock.ts";
+import type { Log } from "../../drivers/log.ts";
+import type { HttpRequest } from "../../drivers/transports/http-client.ts";
+import { openTls } from "../../drivers/transports/tls.ts";
+import { CLAIM_HEADER, paths } from "../protocol/paths.ts";
+import {
+  AgentClaims,
+  AgentSelf,
+  LeaseAnswer,
+  MAX_JSON_BYTES,
+  type Outcome,
+  OutcomeAnswer,
+  type Tap,
+  TapAnswer,
+} from "../protocol/schema.ts";
+import { DocumentReply } from "./document.ts";
+import { KeepWarm } from "./keep-warm.ts";
+import { Line, type LineExchange } from "./line.ts";
+import { LINK_CODES, type LinkCode, LinkError } from "./link-error.ts";
+import { JsonReply, MAX_SMALL_JSON_BYTES, type StatusCodes } from "./reply.ts";
+import { checkedSettings, type LinkSettings } from "./settings.ts";
+
+/** In ms; each covers a retry too. */
+export interface Deadlines {
+  readonly connect: number;
+  readonly tap: number;
+  readonly outcome: number;
+  readonly lease: number;
+  readonly claims: number;
+  readonly self: number;
+  readonly documentHead: number;
+  readonly documentPiece: number;
+}
+
+const DEADLINES: Deadlines = {
+  connect: 5_000,
+  tap: 5_000,
+  outcome: 10_000,
+  lease: 5_000,
+  claims: 10_000,
+  self: 5_000,
+  documentHead: 10_000,
+  documentPiece: 15_000,
+};
+
+export interface CentralLinkOptions extends LinkSettings {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly deadlines?: Partial<Deadlines>;
+}
+
+export interface LinkState {
+  /** `connected`: the last exchange got an answer of the central server that can be used. */
+  readonly status: "connected" | "disconnected" | "unknown";
+  /** Of the status, in ms since the epoch by this machine's clock; `at` too. */
+  readonly since: number;
+  readonly lastError?: { readonly code: LinkCode; readonly detail: string; readonly at: number };
+  /** From a request on an open connection to its whole answer, in ms. */
+  readonly roundTripMs?: number;
+  /** What to add to this machine's clock to get the server's, in ms; good to half a round trip. */
+  readonly clockOffsetMs?: number;
+}
+
+export type LinkCounters = Readonly<Record<LinkCode | "requests" | "retries" | "connections", number>>;
+
+type Operation = "tap" | "outcome" | "lease" | "claims" | "self" | "document";
+
+/** A request whose answer is JSON. */
+interface Question<T> {
+  readonly operation: Exclude<Operation, "document">;
+  readonly path: string;
+  readonly body?: object;
+  readonly answer: z.ZodMiniType<T>;
+  /** Octets of the answer. */
+  readonly cap?: number;
+  readonly statusCodes?: StatusCodes;
+  /** What the answer must name, so that an answer to another request is not taken for it. */
+  readonly names?: (content: T) => boolean;
+  readonly took?: (content: T, exchange: LineExchange, headers: IncomingHttpHeaders) => void;
+}
+
+const SELF = { operation: "self", path: paths.self, answer: AgentSelf } as const;
+/** 1000 claims of at most 230 octets, with room. */
+const MAX_CLAIMS_BYTES = 512 * 1024;
+const CLAIM_LOST: StatusCodes = { 404: "link-claim-lost", 409: "link-claim-lost", 410: "link-claim-lost" };
+/** The first is for control requests, the second for documents, both kept warm; the others step in when those are busy. */
+const LINES = 6;
+const WARM_LINES = 2;
+/** These say nothing against the line: the server answered, or nobody asked it. */
+const STILL_CONNECTED: readonly LinkCode[] = ["link-claim-lost", "link-rate-limited"];
+
+/** The central server over pinned TLS. Every method ends by an answer or by a `LinkError`, within its deadline. */
+export class CentralLink {
+  readonly #options: CentralLinkOptions;
+  readonly #deadlines: Deadlines;
+  readonly #headers: string[];
+  readonly #lines: readonly Line[];
+  readonly #keepers: readonly KeepWarm[];
+  /** Until when the server wants to hear no more of an operation, on the monotonic clock. */
+  readonly #quietUntil = new Map<Operation, number>();
+  readonly #counters: Record<keyof LinkCounters, number>;
+  #state: LinkState;
+  #stopped = false;
+
+  /** Throws `link-settings-invalid`. */
+  constructor(options: CentralLinkOptions) {
+    const { peer, trust, origin } = checkedSettings(options);
+    const { clock, deadlines } = options;
+    this.#options = options;
+    this.#deadlines = { ...DEADLINES, ...deadlines };
+    this.#headers = ["authorization", `Bearer ${options.bearerKey}`];
+    const codes = Object.keys(LINK_CODES).map((code) => [code, 0]);
+    this.#counters = { requests: 0, retries: 0, connections: 0, ...Object.fromEntries(codes) };
+    this.#state = { status: "unknown", since: clock.wall() };
+    this.#lines = Array.from({ length: LINES }, (_, index) => {
+      return new Line({
+        origin,
+        clock,
+        connect: async (signal) => {
+          const socket = await openTls(peer, trust, this.#deadlines.connect, signal);
+          this.#counters.connections += 1;
+          return socket;
+        },
+        closed: () => this.#keepers[index]?.lost(),
+        retried: () => {
+          this.#counters.retries += 1;
+        },
+      });
+    });
+    this.#keepers = this.#lines.slice(0, WARM_LINES).map((line) => new KeepWarm(clock, line, () => this.#ping(line)));
+  }
+
+  get state(): LinkState {
+    return this.#state;
+  }
+
+  get counters(): LinkCounters {
+    return this.#counters;
+  }
+
+  /** Opens both warm connections and keeps them. A server that is away is tried again, without an end. */
+  start(): void {
+    for (const keeper of this.#keepers) keeper.start();
+  }
+
+  /** Resolves when both warm connections have carried an answer; rejects with the first error. */
+  async warm(signal?: AbortSignal): Promise<void> {
+    await Promise.all(this.#lines.slice(0, WARM_LINES).map((line) => this.#ping(line, signal)));
+  }
+
+  /** Rejects all that is pending with `link-given-up`; when it resolves, no connection is left. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const keeper of this.#keepers) keeper.stop();
+    await Promise.all(this.#lines.map((line) => line.destroy()));
+  }
+
+  tap(tap: Tap, signal?: AbortSignal): Promise<TapAnswer> {
+    const question = { operation: "tap", path: paths.taps, body: tap, answer: TapAnswer } as const;
+    const names = ({ tapId }: TapAnswer) => tapId === tap.tapId;
+    return this.#ask({ ...question, names, cap: MAX_JSON_BYTES }, this.#controlLine(), signal);
+  }
+
+  outcome(jobId: string, outcome: Outcome, signal?: AbortSignal): Promise<OutcomeAnswer> {
+    const question = {
+      operation: "outcome",
+      path: paths.outcome(jobId),
+      body: outcome,
+      answer: OutcomeAnswer,
+    } as const;
+    const names = ({ claimId }: OutcomeAnswer) => claimId === outcome.claimId;
+    return this.#ask({ ...question, names, statusCodes: CLAIM_LOST }, this.#controlLine(), signal);
+  }
+
+  renewLease(jobId: string, claimId: string, signal?: AbortSignal): Promise<LeaseAnswer> {
+    const question = { operation: "lease", path: paths.lease(jobId), body: { claimId }, answer: LeaseAnswer } as const;
+    const names = (content: LeaseAnswer) => content.claimId === claimId;
+    return this.#ask({ ...question, names, statusCodes: CLAIM_LOST }, this.#controlLine(), signal);
+  }
+
+  claims(signal?: AbortSignal): Promise<AgentClaims> {
+    const question = { operation: "claims", path: paths.claims, answer: AgentClaims, cap: MAX_CLAIMS_BYTES } as const;
+    return this.#ask(question, this.#controlLine(), signal);
+  }
+
+  self(signal?: AbortSignal): Promise<AgentSelf> {
+    const took = (self: AgentSelf, exchange: LineExchange) => this.#measured(self, exchange);
+    return this.#ask({ ...SELF, took }, this.#controlLine(), signal);
+  }
+
+  /** The request goes out with the first `next()`. Leaving the loop early closes the connection. */
+  async *document(jobId: string, claimId: string, signal?: AbortSignal): AsyncGenerator<Uint8Array, void> {
+    this.#mayAsk("document");
+    const reply = new DocumentReply(this.#deadlines.documentPiece, CLAIM_LOST, (error) => {
+      if (error !== undefined) return this.#failed("document", error);
+      this.#answered();
+      return undefined;
+    });
+    const headers = [...this.#headers, CLAIM_HEADER, claimId];
+    const request: HttpRequest = { method: "GET", path: paths.document(jobId), headers };
+    yield* reply.pieces(this.#documentLine().exchange(request, this.#deadlines.documentHead, signal, reply));
+  }
+
+  /** Never behind a document: those never take the first line. */
+  #controlLine(): Line {
+    return this.#lines.find(({ load }) => load === 0) ?? (this.#lines[0] as Line);
+  }
+
+  #documentLine(): Line {
+    const [, ...lines] = this.#lines;
+    return lines.reduce((best, line) => (line.load < best.load ? line : best));
+  }
+
+  async #ping(line: Line, signal?: AbortSignal): Promise<{ reused: boolean; idleMs: number }> {
+    const result = { reused: false, idleMs: Number.POSITIVE_INFINITY };
+    const took = (self: AgentSelf, exchange: LineExchange, headers: IncomingHttpHeaders) => {
+      this.#measured(self, exchange);
+      result.reused = exchange.reused;
+      result.idleMs = idleMs(headers);
+    };
+    await this.#ask({ ...SELF, took }, line, signal);
+    return result;
+  }
+
+  /** No promise but its own between the reply's last octet and the caller: this is on the way of every tap. */
+  #ask<T>(question: Question<T>, line: Line, signal: AbortSignal | undefined): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const { operation, path, body, answer, cap, statusCodes, names, took } = question;
+      this.#mayAsk(operation);
+      const reply = new JsonReply(cap ?? MAX_SMALL_JSON_BYTES);
+      const content = body === undefined ? undefined : JSON.stringify(body);
+      const request: HttpRequest =
+        content === undefined
+          ? { method: "GET", path, headers: this.#headers }
+          : { method: "POST", path, headers: [...this.#headers, "content-type", "application/json"], body: content };
+      line.exchange(request, this.#deadlines[operation], signal, {
+        head: (status, headers) => reply.head(status, headers),
+        piece: (bytes) => reply.piece(bytes),
+        settle: (exchange, error) => {
+          const result = error ?? reply.read(answer, statusCodes ?? {});
+          if (result instanceof LinkError) return reject(this.#failed(operation, result));
+          if (names?.(result) === false) {
+            return reject(this.#failed(operation, new LinkError("link-bad-reply", "an answer to another request")));
+          }
+          this.#answered();
+          took?.(result, exchange, reply.headers);
+          resolve(result);
+        },
+      });
+    });
+  }
+
+  /** Counts the request, or throws why it cannot be made now. */
+  #mayAsk(operation: Operation): void {
+    this.#counters.requests += 1;
+    if (this.#stopped) throw this.#counted(new LinkError("link-given-up", "the link was stopped"));
+    const waitMs = (this.#quietUntil.get(operation) ?? 0) - this.#options.clock.monotonic();
+    if (waitMs > 0) throw this.#counted(new LinkError("link-rate-limited", `${operation}: not yet again`, waitMs));
+  }
+
+  #counted(error: LinkError): LinkError {
+    this.#counters[error.code] += 1;
+    return error;
+  }
+
+  #answered(): void {
+    this.#become("connected");
+  }
+
+  /** What the server said went into the error's detail; a server that repeats the key must not get it into a log. */
+  #failed(operation: Operation, raw: LinkError): LinkError {
+    const { clock, bearerKey } = this.#options;
+    const tells = raw.detail.toLowerCase().includes(bearerKey.toLowerCase());
+    const error = this.#counted(tells ? new LinkError(raw.code, "(held the key)", raw.retryAfterMs) : raw);
+    const { code, detail, retryAfterMs = 0 } = error;
+    if (code === "link-given-up") return error;
+    // For this operation alone: a lease must be renewed even when taps are too many.
+    if (code === "link-rate-limited") this.#quietUntil.set(operation, clock.monotonic() + retryAfterMs);
+    this.#state = { ...this.#state, lastError: { code, detail, at: clock.wall() } };
+    this.#become(STILL_CONNECTED.includes(code) ? "connected" : "disconnected");
+    return error;
+  }
+
+  #become(status: "connected" | "disconnected"): void {
+    if (status === this.#state.status) return;
+    this.#state = { ...this.#state, status, since: this.#options.clock.wall() };
+    const { code, detail } = this.#state.lastError ?? {};
+    if (status === "connected") this.#options.log.info({}, "connected to the central server");
+    else this.#options.log.warn({ code, detail }, "the central server does not answer as it should");
+  }
+
+  #measured(self: AgentSelf, exchange: LineExchange): void {
+    const roundTripMs = exchange.elapsedMs;
+    const clockOffsetMs = Math.round(Date.parse(self.serverTime) + roundTripMs / 2 - this.#options.clock.wall());
+    this.#state = { ...this.#state, roundTripMs, clockOffsetMs };
+  }
+}
+
+/** A server that says how long it keeps an idle connection (RFC 2068 19.7.1.1) is asked well before that. */
+function idleMs(headers: IncomingHttpHeaders): number {
+  const hint: unknown = headers["keep-alive"];
+  const seconds = typeof hint === "string" ? /(?:^|[\s,])timeout=(\d{1,6})/i.exec(hint)?.[1] : undefined;
+  return seconds === undefined ? Number.POSITIVE_INFINITY : Math.max(1_000, (Number(seconds) - 3) * 1_000);
+}

@@ -1,0 +1,188 @@
+import * as z from "zod/mini";
+import { CLAIM_HEADER, paths } from "./paths.ts";
+import { PROBLEMS, type ProblemCode } from "./problems.ts";
+import {
+  AgentClaims,
+  AgentSelf,
+  Envelope,
+  LeaseAnswer,
+  LeaseRenewal,
+  Manifest,
+  Name,
+  Outcome,
+  OutcomeAnswer,
+  Problem,
+  Sha256,
+  Tap,
+  TapAnswer,
+  Time,
+  Uuid,
+  Word,
+} from "./schema.ts";
+
+/** The schemas that the description publishes, by the names they have in the code. */
+export const PUBLISHED = {
+  AgentClaims,
+  AgentSelf,
+  Envelope,
+  LeaseAnswer,
+  LeaseRenewal,
+  Manifest,
+  Name,
+  Outcome,
+  OutcomeAnswer,
+  Problem,
+  Sha256,
+  Tap,
+  TapAnswer,
+  Time,
+  Uuid,
+  Word,
+} as const;
+
+type SchemaName = keyof typeof PUBLISHED;
+
+const ref = (name: SchemaName) => ({ $ref: `#/components/schemas/${name}` });
+const json = (name: SchemaName) => ({ "application/json": { schema: ref(name) } });
+const body = (name: SchemaName) => ({ required: true, content: json(name) });
+const answer = (description: string, name: SchemaName) => ({ description, content: json(name) });
+
+/** What any request with a bearer key can be answered with. */
+const COMMON: readonly ProblemCode[] = [
+  "not-an-agent",
+  "not-found",
+  "method-not-allowed",
+  "too-many-requests",
+  "internal-error",
+];
+const WITH_BODY: readonly ProblemCode[] = [...COMMON, "body-too-large", "body-not-json", "body-invalid"];
+
+/** One response per status; codes that share a status share its description. */
+function problems(codes: readonly ProblemCode[]) {
+  const byStatus: Record<string, { description: string; content: object; headers?: object }> = {};
+  for (const code of codes) {
+    const { status, message } = PROBLEMS[code];
+    const before = byStatus[status];
+    byStatus[status] = {
+      description: `${before === undefined ? "" : `${before.description} `}\`${code}\`: ${message}`,
+      content: json("Problem"),
+      ...(status === 429 ? { headers: { "Retry-After": { schema: { type: "integer", minimum: 1 } } } } : {}),
+    };
+  }
+  return byStatus;
+}
+
+const jobId = { name: "jobId", in: "path", required: true, schema: { type: "string", format: "uuid" } };
+const claimHeader = {
+  name: CLAIM_HEADER,
+  in: "header",
+  required: true,
+  description: "The claim, from the job's manifest, that the document is fetched under.",
+  schema: { type: "string", format: "uuid" },
+};
+
+/** The OpenAPI 3.1 description of the protocol, generated from the schemas that both sides validate with. */
+export function openapi() {
+  return {
+    openapi: "3.1.1",
+    info: {
+      title: "Printgate central server",
+      version: "1",
+      description: "What an agent beside a printer and the central server say to each other.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    servers: [{ url: "/" }],
+    security: [{ agentKey: [] }],
+    paths: {
+      [paths.taps]: {
+        post: {
+          operationId: "tap",
+          summary: "Who is it, what waits, and claim it; repeatable with the same tapId",
+          requestBody: body("Tap"),
+          responses: {
+            200: answer("Accepted with the claimed jobs, or refused.", "TapAnswer"),
+            ...problems([...WITH_BODY, "tap-id-reused"]),
+          },
+        },
+      },
+      [paths.document("{jobId}")]: {
+        get: {
+          operationId: "document",
+          summary: "The document of a job that this agent has claimed",
+          parameters: [jobId, claimHeader],
+          responses: {
+            200: {
+              description: "The document's bytes, in order, with their exact length.",
+              headers: { "Content-Length": { required: true, schema: { type: "integer", minimum: 1 } } },
+              content: { "application/octet-stream": {} },
+            },
+            ...problems([...COMMON, "claim-over", "document-gone"]),
+          },
+        },
+      },
+      [paths.outcome("{jobId}")]: {
+        post: {
+          operationId: "outcome",
+          summary: "What became of a claimed job; repeatable",
+          parameters: [jobId],
+          requestBody: body("Outcome"),
+          responses: { 200: answer("Taken, or superseded.", "OutcomeAnswer"), ...problems(WITH_BODY) },
+        },
+      },
+      [paths.lease("{jobId}")]: {
+        post: {
+          operationId: "renewLease",
+          summary: "Keep a claim while the agent works on it",
+          parameters: [jobId],
+          requestBody: body("LeaseRenewal"),
+          responses: {
+            200: answer("The lease counts anew from this answer.", "LeaseAnswer"),
+            ...problems([...WITH_BODY, "claim-over"]),
+          },
+        },
+      },
+      [paths.self]: {
+        get: {
+          operationId: "self",
+          summary: "Who the central server takes the caller for",
+          responses: { 200: answer("The agent.", "AgentSelf"), ...problems(COMMON) },
+        },
+      },
+      [paths.claims]: {
+        get: {
+          operationId: "claims",
+          summary: "The claims of this agent that the central server has no outcome of",
+          responses: { 200: answer("Oldest first.", "AgentClaims"), ...problems(COMMON) },
+        },
+      },
+      [paths.openapi]: {
+        get: {
+          operationId: "openapi",
+          summary: "This description",
+          security: [],
+          responses: { 200: { description: "OpenAPI 3.1.", content: { "application/json": {} } } },
+        },
+      },
+    },
+    components: {
+      securitySchemes: {
+        agentKey: {
+          type: "http",
+          scheme: "bearer",
+          description: "The agent's bearer key, as `printgate central agent add` printed it.",
+        },
+      },
+      schemas: schemas(),
+    },
+  };
+}
+
+function schemas(): Record<string, object> {
+  const registry = z.registry<{ id: string }>();
+  for (const [id, schema] of Object.entries(PUBLISHED)) registry.add(schema, { id });
+  const generated = z.toJSONSchema(registry, { uri: (id) => `#/components/schemas/${id}`, io: "input" }).schemas;
+  // In an OpenAPI document the dialect and the place say what $schema and $id would.
+  return Object.fromEntries(
+    Object.entries(generated).map(([id, { $schema: _dialect, $id: _place, ...schema }]) => [id, schema]),
+  );
+}

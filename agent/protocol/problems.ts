@@ -1,0 +1,23 @@
+/**
+ * Every code that a `Problem` of the central server can hold, with its HTTP status (RFC 9110 15) and whether the
+ * same request may succeed later. The agent branches on the code, never on the message.
+ */
+export const PROBLEMS = {
+  "not-an-agent": { status: 401, retry: false, message: "The bearer key is missing, unknown, or of a disabled agent." },
+  "not-found": { status: 404, retry: false, message: "There is nothing at this path." },
+  "method-not-allowed": { status: 405, retry: false, message: "This path does not take this method." },
+  "body-too-large": { status: 413, retry: false, message: "The request body is larger than the server takes." },
+  "body-not-json": { status: 415, retry: false, message: "The request body must be JSON, sent as application/json." },
+  "body-invalid": { status: 400, retry: false, message: "The request body does not fit the schema." },
+  "tap-id-reused": { status: 409, retry: false, message: "This tap id was used before for another tap." },
+  "claim-over": {
+    status: 409,
+    retry: false,
+    message: "This claim is not, or no longer, the agent's, or its lease is over.",
+  },
+  "document-gone": { status: 410, retry: false, message: "The document of this job is no longer stored." },
+  "too-many-requests": { status: 429, retry: true, message: "Too many requests; wait as long as Retry-After says." },
+  "internal-error": { status: 500, retry: true, message: "The central server failed; its log has the cause." },
+} as const satisfies Readonly<Record<string, { status: number; retry: boolean; message: string }>>;
+
+export type ProblemCode = keyof typeof PROBLEMS;

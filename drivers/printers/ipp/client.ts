@@ -1,0 +1,310 @@
+import type { Socket } from "node:net";
+import type { Clock } from "../../clock.ts";
+import { CodedError } from "../../coded-error.ts";
+import { type DocumentBody, PrinterError } from "../../printer.ts";
+import { HttpClient, type HttpReply } from "../../transports/http-client.ts";
+import { decode, encode } from "./codec.ts";
+import { Connections, type PrinterAddress, printerAddress } from "./connection.ts";
+import { Limit } from "./limit.ts";
+import type { IppGroup, IppMessage } from "./message.ts";
+import { STATUS } from "./tags.ts";
+
+/** All in ms. */
+export interface IppDeadlines {
+  readonly connect: number;
+  /** One request without a document, from its start to the end of its reply. */
+  readonly poll: number;
+  /** Within this time the printer must take at least one piece (64 KiB) of the document. */
+  readonly progress: number;
+  /** From the last octet of the document to the end of the reply: some printers answer after they have rasterised it. */
+  readonly reply: number;
+  /** How long a connection that `prepare` opened waits for its document. */
+  readonly spare: number;
+  /** How long the connection of the polls is kept without use. */
+  readonly keepAlive: number;
+}
+
+export const IPP_DEADLINES: IppDeadlines = {
+  connect: 5_000,
+  poll: 10_000,
+  progress: 60_000,
+  reply: 600_000,
+  spare: 10_000,
+  keepAlive: 60_000,
+};
+
+export interface IppClientOptions {
+  /** `ipp://host[:631]/path` or `ipps://host[:631]/path`; throws a TypeError for anything else. */
+  readonly uri: string;
+  /** For ipps: the only trust there is. */
+  readonly keyPins: readonly string[];
+  readonly clock: Clock;
+  readonly deadlines?: Partial<IppDeadlines>;
+  /** Documents go with Content-Length instead of in chunks. */
+  readonly contentLength?: boolean;
+  /** Told each request, document and document octet. */
+  readonly count: (what: "requests" | "documents" | "bytes", by: number) => void;
+}
+
+const MAX_REPLY = 2 * 1_048_576;
+const MAX_REQUEST_ID = 2 ** 31 - 1;
+/** The step in which a document is handed on; a longer one would make a slow printer look like one that hangs. */
+const PIECE = 65_536;
+const NOTHING = new Uint8Array(0);
+
+/** IPP over HTTP (RFC 8010 4) to one printer. Everything rejects with `PrinterError`; any IPP status is a reply, not an error. */
+export class IppClient {
+  readonly #address: PrinterAddress;
+  readonly #options: IppClientOptions;
+  readonly #deadlines: IppDeadlines;
+  readonly #connections: Connections;
+  readonly #polls: HttpClient;
+  readonly #closing = new AbortController();
+  #requestId = 0;
+  #version = 0x0200;
+
+  constructor(options: IppClientOptions) {
+    const address = printerAddress(options.uri);
+    if (address === undefined) throw new TypeError("a printer's URI is ipp://host/path or ipps://host/path");
+    this.#address = address;
+    this.#options = options;
+    this.#deadlines = { ...IPP_DEADLINES, ...options.deadlines };
+    const { keyPins, clock } = options;
+    const { connect: connectMs, spare: spareMs } = this.#deadlines;
+    this.#connections = new Connections(address, { keyPins, clock, connectMs, spareMs });
+    this.#polls = this.#http(() => this.#connections.open());
+  }
+
+  /** IPP 1.1 from now on: for a printer that names no newer version. */
+  speakOldVersion(): void {
+    this.#version = 0x0101;
+  }
+
+  /** Opens the connection for the next `send` ahead of time. Never throws. */
+  prepare(): void {
+    this.#connections.prepare();
+  }
+
+  /** A request without a document, on the kept connection. `repeatable`: it may be sent again after a broken connection. */
+  async call(
+    operation: number,
+    groups: readonly IppGroup[],
+    repeatable: boolean,
+    signal: AbortSignal,
+  ): Promise<IppMessage> {
+    const limit = new Limit(this.#options.clock, signal, this.#closing.signal);
+    limit.within(this.#deadlines.poll, "the reply");
+    try {
+      const reply = await this.#exchange(operation, groups, repeatable, limit);
+      if (reply.code !== STATUS.versionNotSupported || this.#version === 0x0101) return reply;
+      this.speakOldVersion();
+      return await this.#exchange(operation, groups, repeatable, limit);
+    } finally {
+      limit.release();
+    }
+  }
+
+  async #exchange(
+    operation: number,
+    groups: readonly IppGroup[],
+    repeatable: boolean,
+    limit: Limit,
+  ): Promise<IppMessage> {
+    const message = this.#message(operation, groups);
+    try {
+      return await this.#post(this.#polls, message, encode(message), limit);
+    } catch (error) {
+      // The printer may have closed the kept connection while this request was on its way.
+      const again = error instanceof PrinterError && error.code === "printer-broken-connection" && repeatable;
+      if (!again || limit.signal.aborted) throw error;
+      const second = this.#message(operation, groups);
+      return await this.#post(this.#polls, second, encode(second), limit);
+    }
+  }
+
+  /** A request with a document, on a connection that served nothing before. It is never repeated. */
+  async send(
+    operation: number,
+    groups: readonly IppGroup[],
+    document: DocumentBody,
+    signal: AbortSignal,
+  ): Promise<IppMessage> {
+    const message = this.#message(operation, groups);
+    const header = encode(message);
+    const limit = new Limit(this.#options.clock, signal, this.#closing.signal);
+    const upload = new Upload(header, document, limit, this.#deadlines, this.#options.count);
+    let socket: Socket | undefined;
+    let http: HttpClient | undefined;
+    try {
+      const fresh = await this.#connections.take(limit.signal);
+      socket = fresh;
+      http = this.#http(() => Promise.resolve(fresh));
+      const length = this.#options.contentLength === true ? header.length + document.size : undefined;
+      const reply = await this.#post(http, message, upload.pieces(), limit, length);
+      this.#options.count("documents", 1);
+      return reply;
+    } catch (error) {
+      if (upload.sourceError !== undefined) throw upload.sourceError.error;
+      throw error instanceof PrinterError && (socket === undefined || socket.bytesWritten === 0)
+        ? new PrinterError(error.code, error.detail, { cause: error, nothingSent: true })
+        : error;
+    } finally {
+      limit.release();
+      upload.end();
+      await http?.destroy();
+      socket?.destroy();
+    }
+  }
+
+  /** Ends every connection; what is pending rejects. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#connections.close();
+    await this.#polls.destroy();
+  }
+
+  #http(open: () => Promise<Socket>): HttpClient {
+    // The limits of this file count instead of undici's own timeouts: those cannot tell sending from waiting.
+    const keepAliveMs = this.#deadlines.keepAlive;
+    return new HttpClient(this.#address.origin, { open, keepAliveMs, headersTimeoutMs: 0, bodyTimeoutMs: 0 });
+  }
+
+  #message(code: number, groups: readonly IppGroup[]): IppMessage {
+    this.#requestId = (this.#requestId % MAX_REQUEST_ID) + 1;
+    return { version: this.#version, code, requestId: this.#requestId, groups, data: NOTHING };
+  }
+
+  async #post(
+    http: HttpClient,
+    message: IppMessage,
+    body: Uint8Array | AsyncIterable<Uint8Array>,
+    limit: Limit,
+    length?: number,
+  ): Promise<IppMessage> {
+    this.#options.count("requests", 1);
+    try {
+      limit.signal.throwIfAborted();
+      const reply = await http.request({
+        method: "POST",
+        path: this.#address.path,
+        headers: {
+          "content-type": "application/ipp",
+          accept: "application/ipp",
+          ...(length === undefined ? {} : { "content-length": String(length) }),
+        },
+        // undici takes any async iterable; its types name only some.
+        body: body as Uint8Array,
+        signal: limit.signal,
+      });
+      return await this.#read(reply, message, limit);
+    } catch (error) {
+      throw limit.signal.aborted ? limit.signal.reason : printerErrorOf(error);
+    }
+  }
+
+  async #read({ statusCode, headers, body }: HttpReply, request: IppMessage, limit: Limit): Promise<IppMessage> {
+    const drop = (error: PrinterError): PrinterError => {
+      body.on("error", () => {}).destroy();
+      return error;
+    };
+    if (statusCode !== 200) throw drop(httpError(statusCode));
+    const type = String(headers["content-type"] ?? "none").slice(0, 100);
+    if (!/^application\/ipp\s*(;|$)/i.test(type))
+      throw drop(new PrinterError("printer-bad-reply", `content-type ${type}`));
+    const chunks: Uint8Array[] = [];
+    let size = 0;
+    for await (const chunk of body as AsyncIterable<Uint8Array>) {
+      limit.signal.throwIfAborted();
+      size += chunk.length;
+      if (size > MAX_REPLY) throw drop(new PrinterError("printer-bad-reply", `more than ${MAX_REPLY} octets`));
+      chunks.push(chunk);
+    }
+    const reply = decode(Buffer.concat(chunks));
+    if (reply.requestId === request.requestId) return reply;
+    throw new PrinterError("printer-bad-reply", `it answers request ${reply.requestId}, not ${request.requestId}`);
+  }
+}
+
+/** The body of one document request: pulls the next piece only when the printer took the one before. */
+class Upload {
+  readonly #header: Uint8Array;
+  readonly #document: DocumentBody;
+  readonly #limit: Limit;
+  readonly #deadlines: IppDeadlines;
+  readonly #count: IppClientOptions["count"];
+  #source: AsyncIterator<Uint8Array> | undefined;
+  #sent = 0;
+  /** What the document's own iterator threw. */
+  sourceError: { readonly error: unknown } | undefined;
+
+  constructor(
+    header: Uint8Array,
+    document: DocumentBody,
+    limit: Limit,
+    deadlines: IppDeadlines,
+    count: IppClientOptions["count"],
+  ) {
+    this.#header = header;
+    this.#document = document;
+    this.#limit = limit;
+    this.#deadlines = deadlines;
+    this.#count = count;
+  }
+
+  async *pieces(): AsyncGenerator<Uint8Array, void, undefined> {
+    const { progress, reply } = this.#deadlines;
+    this.#limit.within(progress, "taking the request");
+    yield this.#header;
+    for (;;) {
+      // While the source is slow, the printer is not to blame; the source has a deadline of its own.
+      this.#limit.hold();
+      const chunk = await this.#next();
+      if (chunk === undefined) break;
+      for (let at = 0; at < chunk.length; at += PIECE) {
+        const piece = chunk.subarray(at, at + PIECE);
+        this.#limit.within(progress, "taking the next part of the document");
+        yield piece;
+        this.#count("bytes", piece.length);
+      }
+    }
+    this.#limit.within(reply, "the reply to the document");
+  }
+
+  async #next(): Promise<Uint8Array | undefined> {
+    try {
+      this.#source ??= this.#document.chunks()[Symbol.asyncIterator]();
+      const { done, value } = await this.#source.next();
+      this.#sent += done === true ? 0 : value.length;
+      const { size } = this.#document;
+      // A printer takes the end of the body for the end of the document, so a wrong length must cut the transfer.
+      if (this.#sent > size || (done === true && this.#sent < size)) {
+        throw new RangeError(`the document has ${this.#sent} octets, not ${size}`);
+      }
+      return done === true ? undefined : value;
+    } catch (error) {
+      this.sourceError = { error };
+      throw error;
+    }
+  }
+
+  /** Lets the document's iterator close its file, also where the transfer ended between two pieces. */
+  end(): void {
+    this.#source?.return?.().then(undefined, () => {});
+  }
+}
+
+function httpError(status: number): PrinterError {
+  if (status === 401) return new PrinterError("printer-auth-required", "HTTP 401");
+  return new PrinterError(status === 503 ? "printer-unavailable" : "printer-http-error", `HTTP ${status}`);
+}
+
+/** What broke between us and the printer, from undici, Node or the codec. */
+function printerErrorOf(cause: unknown): PrinterError {
+  if (cause instanceof PrinterError) return cause;
+  if (cause instanceof CodedError) return new PrinterError("printer-bad-reply", cause.message, { cause });
+  if (!(cause instanceof Error)) return new PrinterError("printer-broken-connection", "", { cause });
+  // undici's parser errors carry a name, but not always a code.
+  const code = "code" in cause && typeof cause.code === "string" ? cause.code : cause.name;
+  const garbage = cause.name === "HTTPParserError" || code === "UND_ERR_HEADERS_OVERFLOW";
+  return new PrinterError(garbage ? "printer-bad-reply" : "printer-broken-connection", code, { cause });
+}

@@ -1,0 +1,27 @@
+import { watch } from "node:fs";
+import type { Log } from "../log.ts";
+import type { DeviceWatch } from "./session.ts";
+
+const DEVICE = /^(hidraw|tty|serial)/;
+
+/**
+ * Tells when a device node of a reader comes or goes. Where the kernel has no watches left, readers are still found,
+ * by their back-off; the log says so.
+ */
+export function watchDevices(log: Log, directory = "/dev"): DeviceWatch {
+  return (onChange) => {
+    const failed = (error: unknown) =>
+      log.warn({ err: error }, "cannot watch for plugged-in readers; they are looked for every 30 s");
+    try {
+      const watcher = watch(directory, { persistent: false }, (event, name) => {
+        // `change` also comes with every line that is written to a console.
+        if (event === "rename" && name !== null && DEVICE.test(name)) onChange();
+      });
+      watcher.on("error", failed);
+      return () => watcher.close();
+    } catch (error) {
+      failed(error);
+      return () => {};
+    }
+  };
+}

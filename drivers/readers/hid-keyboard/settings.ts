@@ -1,0 +1,28 @@
+import type { CommonSettings } from "../session.ts";
+
+export const TERMINATORS = ["enter", "keypad-enter", "tab"] as const;
+export type Terminator = (typeof TERMINATORS)[number];
+
+export interface KeyboardDecoderSettings {
+  /** The keys that end a read. Empty: a silence of `interKeyTimeoutMs` ends it. Default `enter`, `keypad-enter`. */
+  readonly terminators: readonly Terminator[];
+  /** The longest time between two keys of one read. Default 250. */
+  readonly interKeyTimeoutMs: number;
+  /** The longest time of a whole read, from its first key. Default 3000. */
+  readonly maxFrameMs: number;
+  /** Longer reads are dropped. Default 128. */
+  readonly maxLength: number;
+  /** Shorter reads are dropped. Default 4. */
+  readonly minLength: number;
+}
+
+export interface HidKeyboardSettings extends CommonSettings, KeyboardDecoderSettings {
+  readonly family: "hid-keyboard";
+  /** USB ids, 0..0xffff. */
+  readonly vendorId: number;
+  readonly productId: number;
+  /** Tells apart two readers of one kind that have serial numbers. */
+  readonly serialNumber?: string | undefined;
+  /** Tells apart two readers of one kind by USB socket: the kernel's HID_PHYS up to its slash, such as `usb-0000:01:00.0-1.2`. */
+  readonly port?: string | undefined;
+}

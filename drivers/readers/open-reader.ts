@@ -1,0 +1,19 @@
+import type { Reader } from "../reader.ts";
+import type { ReaderContext } from "./context.ts";
+import type { HidKeyboardSettings } from "./hid-keyboard/settings.ts";
+import type { SerialLineSettings, TcpLineSettings } from "./line/settings.ts";
+
+/** What the configuration says of one reader; plain data. */
+export type ReaderSettings = TcpLineSettings | SerialLineSettings | HidKeyboardSettings;
+
+/** Loads the family's driver, and only that one; opens nothing until `start`. */
+export async function openReader(settings: ReaderSettings, context: ReaderContext): Promise<Reader> {
+  switch (settings.family) {
+    case "tcp-line":
+      return (await import("./line/tcp-line.ts")).openTcpLine(settings, context);
+    case "serial-line":
+      return (await import("./line/serial-line.ts")).openSerialLine(settings, context);
+    case "hid-keyboard":
+      return (await import("./hid-keyboard/driver.ts")).openHidKeyboard(settings, context);
+  }
+}

@@ -1,0 +1,243 @@
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { basename } from "node:path";
+import type { Clock } from "../clock.ts";
+import type { Log } from "../log.ts";
+import { ReaderError } from "../reader.ts";
+import { openWithin } from "./open-within.ts";
+import type { Transport, TransportListener } from "./transport.ts";
+
+/** The reader that is meant. There is no way to ask for any keyboard: it would log what people type. */
+export interface HidSelector {
+  readonly vendorId: number;
+  readonly productId: number;
+  readonly serialNumber?: string | undefined;
+  /** The USB socket: the kernel's HID_PHYS up to its slash. */
+  readonly port?: string | undefined;
+}
+
+/** The part of node-hid that we use. */
+export interface HidLibrary {
+  setDriverType(type: "hidraw" | "libusb"): void;
+  devicesAsync(vendorId: number, productId: number): Promise<HidDevice[]>;
+  readonly HIDAsync: { open(path: string): Promise<HidHandle> };
+}
+
+export interface HidDevice {
+  readonly vendorId: number;
+  readonly productId: number;
+  readonly path?: string | undefined;
+  readonly serialNumber?: string | undefined;
+  readonly interface: number;
+  readonly usagePage?: number | undefined;
+  readonly usage?: number | undefined;
+}
+
+export interface HidHandle {
+  on(event: "data", listener: (report: Buffer) => void): unknown;
+  on(event: "error", listener: (error: Error) => void): unknown;
+  write(bytes: Buffer): Promise<number>;
+  close(): Promise<void>;
+}
+
+export interface HidContext {
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+export interface HidSurroundings {
+  readonly load: () => Promise<HidLibrary>;
+  /** `/sys/class/hidraw` on a real machine. */
+  readonly sysfs: string;
+}
+
+const REAL: HidSurroundings = { load: async () => (await import("node-hid")).default, sysfs: "/sys/class/hidraw" };
+
+const GENERIC_DESKTOP = 1;
+const KEYBOARD = 6;
+const OPEN_MS = 5000;
+const WRITE_MS = 10_000;
+
+/**
+ * One USB keyboard-emulating reader through hidraw. Its keys are kept from the console and everything else that listens
+ * to keyboards by the kernel's `inhibited` attribute, which leaves hidraw alone. `node-hid` is loaded at the first open.
+ */
+export class HidTransport implements Transport {
+  readonly counters = { notInhibited: 0, handleCloseFailed: 0 };
+  readonly #selector: HidSelector;
+  readonly #context: HidContext;
+  readonly #surroundings: HidSurroundings;
+  #handle: HidHandle | undefined;
+  #opening: Promise<unknown> = Promise.resolve();
+  #closes = 0;
+
+  constructor(selector: HidSelector, context: HidContext, surroundings: Partial<HidSurroundings> = {}) {
+    this.#selector = selector;
+    this.#context = context;
+    this.#surroundings = { ...REAL, ...surroundings };
+  }
+
+  describe(): string {
+    const hex = (id: number) => id.toString(16).padStart(4, "0");
+    return `usb ${hex(this.#selector.vendorId)}:${hex(this.#selector.productId)}`;
+  }
+
+  open(listener: TransportListener): Promise<void> {
+    const opened = this.#open(listener);
+    this.#opening = opened.catch(() => {
+      // The caller of `open` has this error; `close` only waits.
+    });
+    return opened;
+  }
+
+  async #open(listener: TransportListener): Promise<void> {
+    const closes = this.#closes;
+    const { clock } = this.#context;
+    const late = () => new ReaderError("reader-open-failed", `${this.describe()}: took too long`);
+    const found = await openWithin(clock, OPEN_MS, this.#find(), () => {}, late);
+    const opening = openHandle(found.library, found.path);
+    const handle = await openWithin(clock, OPEN_MS, opening, (opened) => void this.#discard(opened), late);
+    // Before the first key can be read, so that no key goes both ways longer than it has to.
+    for (const path of found.paths) await this.#inhibit(path);
+    if (closes !== this.#closes) {
+      await this.#discard(handle);
+      throw new ReaderError("reader-open-failed", `${this.describe()}: closed while opening`);
+    }
+    this.#handle = handle;
+    handle.on("data", (report) => {
+      if (this.#handle === handle) listener.data(report);
+    });
+    handle.on("error", (error) => {
+      if (this.#handle !== handle) return;
+      this.#handle = undefined;
+      // The descriptor stays open after an unplug, and the next plug gets another hidraw number until it is closed.
+      void this.#discard(handle).then(() =>
+        listener.closed(new ReaderError("reader-lost", `${this.describe()}: ${error.message}`)),
+      );
+    });
+  }
+
+  /** An output report; the first byte is the report id, 0 where there is none. */
+  async write(bytes: Uint8Array): Promise<void> {
+    const handle = this.#handle;
+    if (handle === undefined) throw new ReaderError("reader-lost", this.describe());
+    const late = () => new ReaderError("reader-lost", `${this.describe()}: takes no bytes`);
+    await openWithin(this.#context.clock, WRITE_MS, handle.write(Buffer.from(bytes)), () => {}, late);
+  }
+
+  async close(): Promise<void> {
+    this.#closes += 1;
+    const handle = this.#handle;
+    this.#handle = undefined;
+    await this.#opening;
+    if (handle !== undefined) await this.#discard(handle);
+  }
+
+  /** The device nodes of the selected reader's keyboards: one to read, all to be inhibited. */
+  async #find(): Promise<{ library: HidLibrary; path: string; paths: readonly string[] }> {
+    const { vendorId, productId, serialNumber, port } = this.#selector;
+    const library = await this.#surroundings.load();
+    // libusb would detach the kernel's driver and not give it back; the choice holds for the whole process.
+    library.setDriverType("hidraw");
+    const listed = await library.devicesAsync(vendorId, productId);
+    const selected: HidDevice[] = [];
+    for (const device of listed) {
+      const { path } = device;
+      if (path === undefined || device.vendorId !== vendorId || device.productId !== productId) continue;
+      if (serialNumber !== undefined && device.serialNumber !== serialNumber) continue;
+      if (port !== undefined && !(await this.#isAt(path, port))) continue;
+      selected.push(device);
+    }
+    if (selected.length === 0) throw new ReaderError("reader-absent", this.describe());
+    const keyboards = selected
+      .filter(({ usagePage, usage }) => usagePage === GENERIC_DESKTOP && usage === KEYBOARD)
+      .sort((a, b) => a.interface - b.interface);
+    // A device is listed once for each of its collections.
+    const paths = [...new Set(keyboards.map(({ path }) => path ?? ""))];
+    const [path] = paths;
+    if (path === undefined) throw new ReaderError("reader-not-a-keyboard", this.describe());
+    if (await this.#hasReportIds(path)) {
+      throw new ReaderError("reader-not-a-keyboard", `${this.describe()}: its reports carry an id`);
+    }
+    // Two readers of one kind: a guess would let one card print at two printers.
+    const alike = keyboards.filter((other) => other.interface === keyboards[0]?.interface && other.path !== path);
+    if (alike.length > 0) {
+      const detail = `${this.describe()}: ${alike.length + 1} readers fit, set the serial number or port of the one meant`;
+      throw new ReaderError("reader-open-failed", detail);
+    }
+    return { library, path, paths };
+  }
+
+  #deviceDirectory(path: string): string {
+    return `${this.#surroundings.sysfs}/${basename(path)}/device`;
+  }
+
+  async #isAt(path: string, port: string): Promise<boolean> {
+    const uevent = await this.#read(`${this.#deviceDirectory(path)}/uevent`);
+    const phys = /^HID_PHYS=(.*)$/m.exec(uevent?.toString() ?? "")?.[1];
+    return phys === port || phys?.startsWith(`${port}/`) === true;
+  }
+
+  /** With report ids every report is one byte longer; the decoder knows the plain boot layout only. */
+  async #hasReportIds(path: string): Promise<boolean> {
+    const descriptor = await this.#read(`${this.#deviceDirectory(path)}/report_descriptor`);
+    return descriptor !== undefined && declaresReportIds(descriptor);
+  }
+
+  /** A file of sysfs; undefined, said in the log, where it cannot be read. */
+  async #read(file: string): Promise<Buffer | undefined> {
+    try {
+      return await readFile(file);
+    } catch (error) {
+      this.#context.log.debug({ err: error }, "cannot read what the kernel says of the reader");
+      return undefined;
+    }
+  }
+
+  /** Linux 5.11 or later; the kernel forgets it at each plug-in, so a udev rule sets it first and we check. */
+  async #inhibit(path: string): Promise<void> {
+    const directory = `${this.#deviceDirectory(path)}/input`;
+    try {
+      const inputs = (await readdir(directory)).filter((name) => name.startsWith("input"));
+      for (const input of inputs) {
+        const file = `${directory}/${input}/inhibited`;
+        if ((await readFile(file, "latin1")).trim() !== "1") await writeFile(file, "1");
+      }
+    } catch (error) {
+      this.counters.notInhibited += 1;
+      const reason = error instanceof Error && "code" in error ? error.code : String(error);
+      this.#context.log.warn(
+        { path, reason },
+        "the reader's keys may also reach the console: install the udev rule that inhibits its input device",
+      );
+    }
+  }
+
+  async #discard(handle: HidHandle): Promise<void> {
+    try {
+      await handle.close();
+    } catch (error) {
+      this.counters.handleCloseFailed += 1;
+      this.#context.log.warn({ err: error }, "closing the HID device failed");
+    }
+  }
+}
+
+async function openHandle(library: HidLibrary, path: string): Promise<HidHandle> {
+  try {
+    return await library.HIDAsync.open(path);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ReaderError("reader-open-failed", `${path}: ${reason}`, { cause: error });
+  }
+}
+
+/** HID 1.11 6.2.2: items of one prefix byte and 0, 1, 2 or 4 bytes of data; long items carry their length. */
+export function declaresReportIds(descriptor: Uint8Array): boolean {
+  for (let at = 0; at < descriptor.length; ) {
+    const prefix = descriptor[at] ?? 0;
+    if ((prefix & 0xfc) === 0x84) return true;
+    if (prefix === 0xfe) at += 3 + (descriptor[at + 1] ?? 0);
+    else at += (prefix & 3) === 3 ? 5 : 1 + (prefix & 3);
+  }
+  return false;
+}

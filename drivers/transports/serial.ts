@@ -1,0 +1,187 @@
+import { read } from "node:fs";
+import { access } from "node:fs/promises";
+import { promisify } from "node:util";
+import type { SerialPort } from "serialport";
+import type { Clock } from "../clock.ts";
+import { ReaderError } from "../reader.ts";
+import { openWithin } from "./open-within.ts";
+import type { Transport, TransportListener } from "./transport.ts";
+
+export interface SerialLine {
+  readonly path: string;
+  readonly baudRate: number;
+  readonly dataBits: 7 | 8;
+  readonly parity: "none" | "even" | "odd";
+  readonly stopBits: 1 | 2;
+}
+
+const OPEN_MS = 5000;
+const WRITE_MS = 10_000;
+/** The library's read buffer is 64 KiB otherwise; a tap is some 20 bytes. */
+const BUFFER_BYTES = 4096;
+
+/** A serial device, opened for us alone. `serialport` is loaded at the first open. */
+export class SerialTransport implements Transport {
+  readonly #line: SerialLine;
+  readonly #clock: Clock;
+  #port: SerialPort | undefined;
+  #opening: Promise<unknown> = Promise.resolve();
+  #closes = 0;
+
+  constructor(line: SerialLine, clock: Clock) {
+    this.#line = line;
+    this.#clock = clock;
+  }
+
+  describe(): string {
+    return this.#line.path;
+  }
+
+  open(listener: TransportListener): Promise<void> {
+    const opened = this.#open(listener);
+    this.#opening = opened.catch(() => {
+      // The caller of `open` has this error; `close` only waits.
+    });
+    return opened;
+  }
+
+  async #open(listener: TransportListener): Promise<void> {
+    const closes = this.#closes;
+    try {
+      await access(this.#line.path);
+    } catch (error) {
+      throw new ReaderError("reader-absent", this.#line.path, { cause: error });
+    }
+    const late = () => new ReaderError("reader-open-failed", `${this.#line.path}: took too long`);
+    const port = await openWithin(this.#clock, OPEN_MS, openPort(this.#line), discard, late);
+    if (closes !== this.#closes) {
+      await closePort(port);
+      throw new ReaderError("reader-open-failed", `${this.#line.path}: closed while opening`);
+    }
+    this.#port = port;
+    const lost = (reason: string) => {
+      if (this.#port !== port) return;
+      this.#port = undefined;
+      void closePort(port).then(() => listener.closed(new ReaderError("reader-lost", `${this.#line.path}: ${reason}`)));
+    };
+    port.on("data", (bytes: Buffer) => {
+      if (this.#port === port) listener.data(bytes);
+    });
+    port.on("end", () => lost("no more data"));
+    port.on("error", (error: Error) => lost(error.message));
+    // After an unplug the library closes the port by itself, with an error that has `disconnected`.
+    port.on("close", (error?: Error | null) => lost(error?.message ?? "closed"));
+  }
+
+  /** Resolves when the kernel has the bytes. */
+  write(bytes: Uint8Array): Promise<void> {
+    const port = this.#port;
+    if (port === undefined) return Promise.reject(new ReaderError("reader-lost", this.#line.path));
+    return new Promise((resolve, reject) => {
+      const failed = (reason: string) => reject(new ReaderError("reader-lost", `${this.#line.path}: ${reason}`));
+      const cancel = this.#clock.after(WRITE_MS, () => failed("takes no bytes"));
+      port.write(Buffer.from(bytes), undefined, (error) => {
+        cancel();
+        if (error === null || error === undefined) resolve();
+        else failed(error.message);
+      });
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closes += 1;
+    const port = this.#port;
+    this.#port = undefined;
+    await this.#opening;
+    if (port !== undefined) await closePort(port);
+  }
+}
+
+async function openPort({ path, baudRate, dataBits, parity, stopBits }: SerialLine): Promise<SerialPort> {
+  try {
+    const { SerialPort } = await import("serialport");
+    const highWaterMark = BUFFER_BYTES;
+    const port = new SerialPort({
+      path,
+      baudRate,
+      dataBits,
+      parity,
+      stopBits,
+      lock: true,
+      autoOpen: false,
+      highWaterMark,
+    });
+    await new Promise<void>((resolve, reject) => {
+      port.open((error) => (error === null ? resolve() : reject(error)));
+    });
+    mendRead(port.port);
+    return port;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new ReaderError("reader-open-failed", reason, { cause: error });
+  }
+}
+
+/** What serialport 13 holds on Linux beneath its stream. */
+interface LinuxBinding {
+  readonly fd: number | null;
+  readonly poller: { once(event: "readable", run: (error: Error | null) => void): unknown };
+  read(buffer: Buffer, offset: number, length: number): Promise<{ buffer: Buffer; bytesRead: number }>;
+}
+
+const readFd = promisify(read);
+
+/**
+ * Replaces the read of serialport 13 because of two defects. A line that hangs up during a read gives 0 bytes from then
+ * on, and the library reads on for ever: the unplug goes unnoticed, and one core is busy; here 0 bytes are the end. And
+ * its poller calls back without running what the promises wait for, so that on Node 26 a tap stays unread until
+ * something else wakes the event loop; an immediate wakes it.
+ */
+function mendRead(binding: object | undefined): void {
+  if (!isLinuxBinding(binding)) return;
+  binding.read = async (buffer, offset, length) => {
+    for (;;) {
+      const { fd } = binding;
+      // `canceled` tells the library that this is a close of ours and no loss.
+      if (fd === null) throw Object.assign(new Error("closed"), { canceled: true });
+      const bytesRead = await readNow(fd, buffer, offset, length);
+      if (bytesRead === 0) throw new Error("hung up");
+      if (bytesRead !== undefined) return { buffer, bytesRead };
+      // A close during the read destroys the poller, and asking a destroyed one is a segmentation fault.
+      if (binding.fd !== null) await readable(binding);
+    }
+  };
+}
+
+function readable({ poller }: LinuxBinding): Promise<void> {
+  return new Promise((resolve, reject) => {
+    poller.once("readable", (error) => (error === null ? resolve() : reject(error)));
+  });
+}
+
+/** The number of bytes read; undefined when there are none yet. */
+async function readNow(fd: number, buffer: Buffer, offset: number, length: number): Promise<number | undefined> {
+  try {
+    return (await readFd(fd, buffer, offset, length, null)).bytesRead;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && (error.code === "EAGAIN" || error.code === "EINTR"))
+      return undefined;
+    throw error;
+  }
+}
+
+function isLinuxBinding(binding: object | undefined): binding is LinuxBinding {
+  return binding !== undefined && "fd" in binding && "poller" in binding && "read" in binding;
+}
+
+/** Never rejects: a port that cannot be closed is one that is closed already. */
+function closePort(port: SerialPort): Promise<void> {
+  return new Promise((resolve) => {
+    if (port.isOpen) port.close(() => resolve());
+    else resolve();
+  });
+}
+
+function discard(port: SerialPort): void {
+  void closePort(port);
+}

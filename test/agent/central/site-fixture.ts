@@ -1,0 +1,154 @@
+import { randomUUID } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { Agent as HttpAgent, type RequestOptions, request } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { buffer } from "node:stream/consumers";
+import { parse } from "smol-toml";
+import { cardToken } from "../../../agent/cards/token.ts";
+import { type AddedJob, Administration } from "../../../agent/central/administration.ts";
+import { CentralServer, type CentralServerOptions } from "../../../agent/central/server.ts";
+import { openManifest } from "../../../agent/protocol/envelope.ts";
+import { CLAIM_HEADER, paths } from "../../../agent/protocol/paths.ts";
+import type { Manifest, Outcome, TapAnswer } from "../../../agent/protocol/schema.ts";
+import { FakeClock } from "../../sim/clock.ts";
+
+export interface Reply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string | string[] | undefined>>;
+  readonly body: Buffer;
+  readonly json: Record<string, unknown>;
+}
+
+export const tempFolder = (): Promise<string> => mkdtemp(join(tmpdir(), "printgate-central-test-"));
+
+/** A site in a temporary folder, its server running, with ways to act as administrator and as agents. */
+export class SiteFixture {
+  readonly folder: string;
+  readonly dataDir: string;
+  readonly admin: Administration;
+  readonly clock: FakeClock;
+  readonly server: CentralServer;
+
+  private constructor(folder: string, dataDir: string, admin: Administration, clock: FakeClock, server: CentralServer) {
+    this.folder = folder;
+    this.dataDir = dataDir;
+    this.admin = admin;
+    this.clock = clock;
+    this.server = server;
+  }
+
+  static async start(options: Partial<CentralServerOptions> = {}): Promise<SiteFixture> {
+    const folder = await tempFolder();
+    const dataDir = join(folder, "central");
+    // Real TLS clients judge the certificate by the real time.
+    const clock = new FakeClock(0, Date.now());
+    await Administration.create(dataDir, undefined, clock);
+    const admin = await Administration.open(dataDir, "admin:test", clock);
+    const server = await CentralServer.start({ dataDir, clock, ...options });
+    return new SiteFixture(folder, dataDir, admin, clock, server);
+  }
+
+  async addDocument(user: string, bytes: Buffer | string, expiresInMs?: number): Promise<AddedJob> {
+    const file = join(this.folder, randomUUID());
+    await writeFile(file, bytes);
+    return this.admin.addJob({ file, user, format: "application/pdf", expiresInMs });
+  }
+
+  async addAgent(name: string, releaseMode: "all" | "newest" = "all"): Promise<AgentFixture> {
+    const { toml } = await this.admin.addAgent(name, releaseMode, this.server.url);
+    return new AgentFixture(this.server.url, (parse(toml) as unknown as { central: AgentSettings }).central);
+  }
+
+  async stop(): Promise<void> {
+    await this.server.stop();
+    await this.admin.close();
+    await rm(this.folder, { recursive: true });
+  }
+}
+
+export interface AgentSettings {
+  readonly url: string;
+  readonly ca: string;
+  readonly key_pins: readonly string[];
+  readonly bearer_key: string;
+  readonly card_key: string;
+  readonly manifest_key: string;
+}
+
+/** An agent as the protocol sees it, on one keep-alive connection pool. */
+export class AgentFixture {
+  readonly settings: AgentSettings;
+  readonly #url: string;
+  readonly #connections: HttpAgent;
+
+  constructor(url: string, settings: AgentSettings) {
+    this.#url = url;
+    this.settings = settings;
+    this.#connections = new HttpAgent({ keepAlive: true, ca: settings.ca });
+  }
+
+  request(method: string, path: string, options: RequestOptions = {}, body?: string | Buffer): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const { headers, ...rest } = options;
+      const sent = request(
+        this.#url,
+        {
+          method,
+          agent: this.#connections,
+          path,
+          headers: { authorization: `Bearer ${this.settings.bearer_key}`, ...headers },
+          ...rest,
+        },
+        (response) => {
+          buffer(response).then((bytes) => {
+            const isJson = response.headers["content-type"] === "application/json";
+            const json = isJson ? (JSON.parse(bytes.toString()) as Record<string, unknown>) : {};
+            resolve({ status: response.statusCode ?? 0, headers: response.headers, body: bytes, json });
+          }, reject);
+        },
+      );
+      sent.once("error", reject);
+      sent.end(body);
+    });
+  }
+
+  post(path: string, body: unknown): Promise<Reply> {
+    const headers = { "content-type": "application/json" };
+    return this.request("POST", path, { headers }, JSON.stringify(body));
+  }
+
+  tapBody(cardNumber: string, tapId: string = randomUUID()) {
+    const token = cardToken(Buffer.from(this.settings.card_key, "base64url"), cardNumber);
+    const at = "2026-01-01T00:00:00.000Z";
+    return { tapId, at, reader: "front", printer: "mfd-1", credential: { kind: "card", token } };
+  }
+
+  async tap(cardNumber: string, tapId?: string): Promise<{ answer: TapAnswer; manifests: Manifest[] }> {
+    const reply = await this.post(paths.taps, this.tapBody(cardNumber, tapId));
+    const answer = reply.json as unknown as TapAnswer;
+    const jobs = answer.result === "accepted" ? answer.jobs : [];
+    return { answer, manifests: jobs.map((envelope) => openManifest(envelope, this.settings.manifest_key)) };
+  }
+
+  document({ jobId, claimId }: Pick<Manifest, "jobId" | "claimId">): Promise<Reply> {
+    return this.request("GET", paths.document(jobId), { headers: { [CLAIM_HEADER]: claimId } });
+  }
+
+  renew({ jobId, claimId }: Manifest): Promise<Reply> {
+    return this.post(paths.lease(jobId), { claimId });
+  }
+
+  async outcome(
+    { jobId, claimId }: Pick<Manifest, "jobId" | "claimId">,
+    word: Outcome["word"],
+    state: Outcome["state"],
+  ): Promise<unknown> {
+    const body: Outcome = { claimId, word, state, reason: "none", at: "2026-01-01T00:00:00.000Z" };
+    return (await this.post(paths.outcome(jobId), body)).json.result;
+  }
+
+  close(): void {
+    this.#connections.destroy();
+  }
+}

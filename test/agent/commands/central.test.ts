@@ -1,0 +1,203 @@
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { DatabaseSync } from "node:sqlite";
+import { parseArgs } from "node:util";
+import { parse } from "smol-toml";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { command } from "../../../agent/commands/central.ts";
+import type { Terminal } from "../../../agent/commands/command.ts";
+import { CodedError } from "../../../drivers/coded-error.ts";
+import { keyPinOf, openTls } from "../../../drivers/transports/tls.ts";
+
+const MAIN = new URL("../../../agent/main.ts", import.meta.url).pathname;
+
+let folder: string;
+let data: string;
+
+interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** As `main.ts` does it, without the half second that a process takes. */
+async function central(...args: string[]): Promise<Ran> {
+  const options = { ...command.options, json: { type: "boolean" } } as const;
+  const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
+  const json = values.json === true;
+  let [stdout, stderr] = ["", ""];
+  const terminal: Terminal = {
+    json,
+    line(text) {
+      if (json) stderr += `${text}\n`;
+      else stdout += `${text}\n`;
+    },
+    note(text) {
+      stderr += `${text}\n`;
+    },
+    result(value) {
+      if (json) stdout += JSON.stringify(value);
+    },
+  };
+  const { signal } = new AbortController();
+  const withData = { data, ...values };
+  try {
+    const code = await command.run({ options: withData, words: positionals, terminal, signal });
+    return { code, stdout, stderr };
+  } catch (error) {
+    if (!(error instanceof CodedError)) throw error;
+    return { code: error.code === "usage" ? 2 : 1, stdout, stderr: `${stderr}printgate: ${error.message}` };
+  }
+}
+
+function feed(input: string, ...args: string[]): Promise<Ran> {
+  return new Promise((resolve) => {
+    const env = { ...process.env, PRINTGATE_CENTRAL_DATA: data };
+    const child = execFile(process.execPath, [MAIN, "central", ...args], { env }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+    });
+    child.stdin?.end(input);
+  });
+}
+
+async function answer(...args: string[]): Promise<Record<string, unknown>> {
+  const { code, stdout, stderr } = await central(...args, "--json");
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout) as Record<string, unknown>;
+}
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "printgate-central-command-"));
+  data = join(folder, "made", "central");
+  await central("init", "--host", "localhost", "--host", "127.0.0.1");
+});
+
+afterAll(() => rm(folder, { recursive: true }));
+
+test("init warns that the keys need a backup, and does not overwrite a site", async () => {
+  const other = join(folder, "other");
+  const made = await central("init", "--data", other);
+  expect(made.stdout).toContain("localhost, 127.0.0.1, ::1");
+  expect(made.stderr).toContain(`Back up ${other}/keys`);
+  const again = await central("init", "--data", other);
+  expect(again.code).toBe(1);
+  expect(again.stderr).toContain("central-exists");
+});
+
+test("from a user to a held job, with answers as JSON", async () => {
+  expect(await answer("user", "add", "anna", "--display-name", "Anna A.")).toEqual({ user: "anna" });
+  await answer("card", "add", "--user", "anna", "1234567890");
+  const file = join(folder, "report.pdf");
+  await writeFile(file, "%PDF-1.7\n");
+  const job = await answer("job", "add", file, "--user", "anna", "--expires", "30m");
+  expect(job).toMatchObject({ format: "application/pdf", size: 9, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
+  const { jobs } = await answer("job", "list", "--user", "anna");
+  expect(jobs).toMatchObject([{ id: job.id, state: "held", title: "report.pdf", user: "anna" }]);
+  const decided = await central("job", "decide", String(job.id), "printed");
+  expect([decided.code, decided.stderr.includes("job-not-doubtful")]).toEqual([1, true]);
+});
+
+test("a card number from standard input shows nowhere", async () => {
+  await answer("user", "add", "ben");
+  const added = await feed("9876543210\n", "card", "add", "--user", "ben", "-");
+  expect(added.code).toBe(0);
+  const taken = await feed("9876543210\n", "card", "add", "--user", "ben", "-", "--json");
+  expect(JSON.parse(taken.stdout)).toMatchObject({ error: { code: "card-taken", next: expect.any(String) } });
+  const audit = await central("audit");
+  for (const { stdout, stderr } of [added, taken, audit]) expect(stdout + stderr).not.toContain("9876543210");
+  const db = new DatabaseSync(join(data, "central.db"));
+  expect(JSON.stringify(db.prepare("SELECT * FROM cards").all())).not.toContain("9876543210");
+  db.close();
+  expect((await central("card", "remove", "9876543210")).code).toBe(0);
+});
+
+test("agent add prints a whole configuration on standard output, and advice elsewhere", async () => {
+  const { stdout, stderr } = await central("agent", "add", "lobby", "--release-mode", "newest");
+  expect(stderr).toContain("mode 0600");
+  const configuration = parse(stdout) as { agent: object; central: Record<string, unknown> };
+  expect(configuration.agent).toEqual({ name: "lobby" });
+  expect(configuration.central).toEqual({
+    url: "https://localhost:8631",
+    ca: expect.stringMatching(/^-----BEGIN CERTIFICATE-----/),
+    key_pins: [expect.stringMatching(/^sha256\/.{44}$/), expect.stringMatching(/^sha256\/.{44}$/)],
+    bearer_key: expect.stringMatching(/^lobby\.[A-Za-z0-9_-]{43}$/),
+    card_key: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/),
+    manifest_key: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/),
+  });
+  const { agents } = await answer("agent", "list");
+  expect(agents).toMatchObject([{ name: "lobby", releaseMode: "newest", enabled: true }]);
+  const db = new DatabaseSync(join(data, "central.db"));
+  const rows = JSON.stringify(db.prepare("SELECT name, hex(key_hash) FROM agents").all());
+  db.close();
+  expect(rows).not.toContain(String(configuration.central.bearer_key));
+  const json = await central("agent", "add", "floor-2", "--json");
+  const bearer = parse((JSON.parse(json.stdout) as { configuration: string }).configuration).central;
+  expect(json.stderr).not.toContain((bearer as { bearer_key: string }).bearer_key);
+  const elsewhere = await central("agent", "add", "floor-3", "--url", "https://print.example.org:8631");
+  expect(elsewhere.stderr).toContain("host-not-certified");
+});
+
+test.each([
+  [["frobnicate"], "usage"],
+  [["user", "add"], "usage"],
+  [["user", "add", "a", "b"], "usage"],
+  [["job", "list", "--title", "x"], "usage"],
+  [["card", "add", "1234"], "usage"],
+  [["job", "decide", "x", "lost"], "usage"],
+  [["job", "add", "/etc/hostname", "--user", "anna", "--expires", "soon"], "usage"],
+  [["agent", "add", "a", "--release-mode", "some"], "usage"],
+  [["serve", "--listen", "8631"], "usage"],
+])("%j is a usage error", async (args, code) => {
+  const { code: exit, stderr } = await central(...args);
+  expect([exit, stderr.includes(`printgate: ${code}`)]).toEqual([2, true]);
+});
+
+test.each([
+  [["user", "add", " anna"], "name-invalid"],
+  [["agent", "add", "Lobby"], "name-invalid"],
+  [["card", "add", "--user", "nobody", "1"], "user-unknown"],
+  [["job", "add", "/nonexistent", "--user", "anna"], "document-unreadable"],
+  [["job", "add", "/etc/hostname", "--user", "anna"], "format-unknown"],
+  [["job", "add", "/etc/hostname", "--user", "nobody"], "user-unknown"],
+  [["agent", "add", "a", "--url", "http://localhost"], "host-invalid"],
+  [["agent", "list", "--data", "/nonexistent"], "central-missing"],
+])("%j ends with %s and its next step", async (args, code) => {
+  const { code: exit, stderr } = await central(...args);
+  expect([exit, stderr.split("\n")[0]?.includes(code)], stderr).toEqual([1, true]);
+});
+
+test("serve listens, works beside the administrator's commands, and stops on SIGTERM", async () => {
+  const toml = (await answer("agent", "add", "beside")).configuration;
+  const { ca, key_pins } = (parse(String(toml)) as { central: { ca: string; key_pins: string[] } }).central;
+  const env = { ...process.env, PRINTGATE_CENTRAL_DATA: data };
+  const args = [MAIN, "central", "serve", "--listen", "127.0.0.1:0", "--json"];
+  const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "ignore"] });
+  try {
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+    const { port } = JSON.parse((await lines.next()).value ?? "{}") as { port: number };
+    const socket = await openTls({ host: "localhost", port }, { ca, keyPins: key_pins }, 5000);
+    const certificate = socket.getPeerX509Certificate();
+    expect(certificate && keyPinOf(certificate)).toBe(key_pins[0]);
+    await answer("user", "add", "while-it-runs");
+    const ended = once(child, "exit");
+    child.kill("SIGTERM");
+    expect(await ended).toEqual([0, null]);
+    socket.destroy();
+  } finally {
+    child.kill("SIGKILL");
+  }
+});
+
+test("a folder that others can read is refused", async () => {
+  await chmod(data, 0o755);
+  try {
+    const { stderr } = await central("user", "add", "x");
+    expect(stderr).toContain("central-readable-by-others");
+  } finally {
+    await chmod(data, 0o700);
+  }
+});

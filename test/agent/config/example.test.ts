@@ -1,0 +1,72 @@
+import { describe, expect, it } from "vitest";
+import { parseConfig } from "../../../agent/config/config.ts";
+import { ConfigError } from "../../../agent/config/config-error.ts";
+import { exampleToml } from "../../../agent/config/example.ts";
+import { type KeyNode, keysOf } from "../../../agent/config/key.ts";
+import { Schema } from "../../../agent/config/schema.ts";
+import { filledIn } from "./sample.ts";
+
+const EXAMPLE = exampleToml();
+
+describe("the example", () => {
+  it("is a good configuration once its placeholders are replaced", async () => {
+    const { agent, printers, readers } = await parseConfig(filledIn(EXAMPLE), "example");
+    expect(agent.name).toBe("lobby");
+    expect(printers).toHaveLength(1);
+    expect(readers.map(({ family }) => family)).toEqual(["tcp-line", "serial-line", "hid-keyboard"]);
+  });
+
+  it("stays good when every optional key is set as shown", async () => {
+    const all = filledIn(EXAMPLE)
+      .replace(/^#connect = .*$/m, "")
+      .replace(/^#([a-z0-9_]+ = )/gm, "$1");
+    const { agent, readers } = await parseConfig(all, "example");
+    expect(agent.controlSocket).toBe("/run/printgate/control.sock");
+    expect(readers[2]).toMatchObject({ port: "usb-0000:01:00.0-1.2", serialNumber: "0001" });
+  });
+
+  it("shows the defaults that hold when nothing is set", async () => {
+    const unset = await parseConfig(filledIn(EXAMPLE), "example");
+    const set = await parseConfig(
+      filledIn(EXAMPLE).replace(
+        /^#(?!connect|pipeline|control_socket|host|serial_number|port = ")([a-z0-9_]+ = )/gm,
+        "$1",
+      ),
+      "example",
+    );
+    expect(set.agent).toEqual(unset.agent);
+    expect(set.printers).toEqual(unset.printers);
+    expect(JSON.stringify(set.readers)).toBe(JSON.stringify(unset.readers));
+  });
+
+  it("is refused as long as a placeholder is in it, and tells only that", async () => {
+    const error: unknown = await parseConfig(EXAMPLE, "example").catch((thrown: unknown) => thrown);
+    expect(error).toBeInstanceOf(ConfigError);
+    const { problems } = error as ConfigError;
+    expect(problems.map(({ code, key }) => [code, key])).toEqual(
+      ["url", "ca", "key_pins", "bearer_key", "card_key", "manifest_key"].map((key) => [
+        "config-placeholder",
+        `[central] ${key}`,
+      ]),
+    );
+  });
+
+  it("has every key of the schema, and every key has its documentation", () => {
+    const missing: string[] = [];
+    const visit = (keys: readonly KeyNode[], block: string, path: string) => {
+      for (const { name, doc, form, shape, variants } of keys) {
+        if (doc.doc === "" || !EXAMPLE.includes(doc.doc)) missing.push(`${path}${name}: doc`);
+        if (shape === "value") {
+          if (!new RegExp(`^#?${name} = `, "m").test(block)) missing.push(`${path}${name}`);
+          if (form === "" || !EXAMPLE.includes(form)) missing.push(`${path}${name}: form`);
+        } else {
+          const header = shape === "table" ? `[${path}${name}]` : `[[${path}${name}]]`;
+          const blocks = EXAMPLE.split(`${header}\n`).slice(1);
+          for (const [index, inner] of variants.entries()) visit(inner, blocks[index] ?? "", `${name}.`);
+        }
+      }
+    };
+    visit(keysOf(Schema).flat(), EXAMPLE, "");
+    expect(missing).toEqual([]);
+  });
+});

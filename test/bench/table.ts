@@ -1,0 +1,98 @@
+import type { BigDocument } from "./big-document.ts";
+import type { AddedRoundTrip, Latency } from "./latency.ts";
+import type { Resident } from "./resident.ts";
+import type { Spread } from "./statistics.ts";
+
+/** Absent: not measured. */
+export interface Measured {
+  readonly startMs?: number;
+  readonly latency?: Latency;
+  readonly added?: AddedRoundTrip;
+  readonly cups?: Spread;
+  readonly big?: BigDocument;
+  readonly resident?: Resident;
+}
+
+type Figure = number | undefined;
+
+interface Row {
+  readonly what: string;
+  readonly figure: Figure;
+  readonly unit: string;
+  readonly goal: string;
+  /** Absent: a figure without a goal of its own. */
+  readonly met?: (figure: number) => boolean;
+}
+
+/** The figures for people, with their goals beside them, and for programs. Nothing is asserted. */
+export function report({ startMs, latency, added, cups, big, resident }: Measured): {
+  readonly table: string;
+  readonly json: object;
+} {
+  const tap = latency?.tapToFirstByteMs;
+  const faster = cups === undefined || tap === undefined ? undefined : cups.p50 / tap.p50;
+  const multiple = (ms: Figure, d: number) => (ms === undefined ? undefined : ms / d);
+  const row = (what: string, figure: Figure, unit: string): Row => ({ what, figure, unit, goal: "" });
+  const atMost = (what: string, figure: Figure, unit: string, limit: number): Row => {
+    return { what, figure, unit, goal: `<= ${limit}`, met: (value) => value <= limit };
+  };
+  const atLeast = (what: string, figure: Figure, unit: string, limit: number): Row => {
+    return { what, figure, unit, goal: `>= ${limit}`, met: (value) => value >= limit };
+  };
+  const { idle, afterTaps, afterTwice } = resident?.rssMiB ?? {};
+  const more = afterTaps === undefined || afterTwice === undefined ? undefined : afterTwice - afterTaps;
+  const rows: Row[] = [
+    row("tap to first byte, p50", tap?.p50, "ms"),
+    row("tap to first byte, p99", tap?.p99, "ms"),
+    row("floor, p50", latency?.floorMs.p50, "ms"),
+    row("floor, p99", latency?.floorMs.p99, "ms"),
+    atMost("tap against floor, p50", latency?.ratioP50, "x", 1.5),
+    row("CUPS: release to first byte, p50", cups?.p50, "ms"),
+    atLeast("faster than CUPS, p50", faster, "x", 5),
+    row("20 ms more per central answer add", added?.d20, "ms"),
+    atMost("  of what was added", multiple(added?.d20, 20), "x", 2.2),
+    row("50 ms more per central answer add", added?.d50, "ms"),
+    atMost("  of what was added", multiple(added?.d50, 50), "x", 2.2),
+    row(`big document: bare pipe`, big?.pipeMiBPerS, "MiB/s"),
+    row(`big document: agent`, big?.agentMiBPerS, "MiB/s"),
+    atLeast("big document: share of the bare pipe", big?.ratio, "x", 0.8),
+    atMost("big document: memory growth", big?.rssGrowthMiB, "MiB", 32),
+    atMost("resident memory, idle", idle, "MiB", 80),
+    atMost("resident memory, after the taps", afterTaps, "MiB", 96),
+    atMost("  more after as many again", more, "MiB", 2),
+    row("taps as fast as the agent takes them", resident?.tapsPerSecond, "1/s"),
+    atMost("start to ready", startMs, "ms", 300),
+    atMost("idle: CPU of one core", resident?.idle.cpuPercent, "%", 0.3),
+    atMost("idle: written to disk", resident?.idle.writtenBytes, "B", 0),
+    atMost("written to disk per release", latency?.writtenBytesPerRelease, "B", 8192),
+  ];
+  const nothing = { p50: null, p99: null };
+  const json = {
+    tapToFirstByteMs: tap ?? nothing,
+    floorMs: latency?.floorMs ?? nothing,
+    ratioP50: latency?.ratioP50 ?? null,
+    cupsReleaseMs: cups ?? nothing,
+    addedRoundTrip: added ?? { d20: null, d50: null },
+    bigDocument: big ?? { ratio: null, rssGrowthMiB: null },
+    rssMiB: resident?.rssMiB ?? { idle: null, afterTaps: null, afterTwice: null },
+    startMs: startMs ?? null,
+    idle: resident?.idle ?? { cpuPercent: null, writtenBytes: null },
+    writtenBytesPerRelease: latency?.writtenBytesPerRelease ?? null,
+    stagesMs: latency?.stagesMs ?? {},
+    taps: latency?.taps ?? null,
+    tapsPerSecond: resident?.tapsPerSecond ?? null,
+  };
+  const stages = Object.entries(latency?.stagesMs ?? {}).map(([name, ms]) => `${name} ${ms.toFixed(1)}`);
+  const footer = stages.length === 0 ? [] : ["", `stages, ms from the read, p50: ${stages.join(", ")}`];
+  return { table: [...rows.map(line), ...footer].join("\n"), json };
+}
+
+function line({ what, figure, unit, goal, met }: Row): string {
+  const value = figure === undefined ? "not measured" : `${shown(figure)} ${unit}`;
+  const verdict = figure === undefined || met === undefined ? "" : met(figure) ? "met" : "MISSED";
+  return `${what.padEnd(42)}${value.padStart(14)}   ${goal.padEnd(8)} ${verdict}`.trimEnd();
+}
+
+function shown(figure: number): string {
+  return Number.isInteger(figure) ? String(figure) : figure.toFixed(Math.abs(figure) < 100 ? 2 : 0);
+}

@@ -1,0 +1,316 @@
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { silentLog } from "../../../../drivers/log.ts";
+import type { DocumentBody, JobRequest } from "../../../../drivers/printer.ts";
+import { PrinterError } from "../../../../drivers/printer.ts";
+import {
+  boolean,
+  enumeration,
+  mediaType,
+  numbersOf,
+  stringsOf,
+  uri,
+  valuesOf,
+} from "../../../../drivers/printers/ipp/attributes.ts";
+import type { IppMessage } from "../../../../drivers/printers/ipp/message.ts";
+import { IppPrinter, type IppPrinterOptions } from "../../../../drivers/printers/ipp/printer.ts";
+import { OPERATION, STATUS } from "../../../../drivers/printers/ipp/tags.ts";
+import { FakeClock } from "../../../sim/clock.ts";
+import { CAPABLE, IDLE, job, printerGroup, ScriptedPrinter } from "./scripted-printer.ts";
+
+const never = new AbortController().signal;
+const request: JobRequest = { name: "rel-1", user: "alice", format: "application/pdf" };
+const ours = { id: 7, name: "rel-1" };
+
+let wire: ScriptedPrinter;
+let clock: FakeClock;
+let printer: IppPrinter;
+
+function newPrinter(options: Partial<IppPrinterOptions> = {}): IppPrinter {
+  return new IppPrinter({ name: "Hall", uri: wire.uri, keyPins: [], clock, log: silentLog, ...options });
+}
+
+beforeEach(async () => {
+  wire = await ScriptedPrinter.start();
+  clock = new FakeClock();
+  printer = newPrinter();
+});
+
+afterEach(async () => {
+  await printer.stop();
+  await wire[Symbol.asyncDispose]();
+});
+
+function documentOf(text: string): DocumentBody {
+  return {
+    size: Buffer.byteLength(text),
+    async *chunks() {
+      yield Buffer.from(text);
+    },
+  };
+}
+
+const operations = () => wire.requests.map((message) => message.code);
+const names = (message: IppMessage | undefined) => message?.groups[0]?.attributes.map(({ name }) => name);
+const failure = (code: string, nothingSent = false) => expect.objectContaining({ code, nothingSent });
+
+describe("state", () => {
+  test("asks by name, and says what it heard", async () => {
+    expect(await printer.state(never)).toEqual({ state: "idle", accepting: true, reasons: [], blocking: [] });
+    expect(stringsOf(wire.requests[0]?.groups[0], "requested-attributes")).toEqual([
+      "printer-state",
+      "printer-state-reasons",
+      "printer-is-accepting-jobs",
+      "operations-supported",
+      "document-format-supported",
+      "ipp-versions-supported",
+    ]);
+    expect(stringsOf(wire.requests[0]?.groups[0], "requesting-user-name")).toEqual(["printgate"]);
+  });
+
+  test("a printer that lists only 1.1 is spoken to in 1.1", async () => {
+    wire.answers[OPERATION.getPrinterAttributes] = { groups: [printerGroup(...IDLE)] };
+    await printer.state(never);
+    await printer.state(never);
+    expect(wire.requests.map((message) => message.version)).toEqual([0x0200, 0x0200]);
+    const [old] = [{ name: "ipp-versions-supported", values: [{ tag: 0x44, value: "1.1" }] }];
+    wire.answers[OPERATION.getPrinterAttributes] = { groups: [printerGroup(...IDLE, old)] };
+    await printer.state(never);
+    await printer.state(never);
+    expect(wire.requests.at(-1)?.version).toBe(0x0101);
+  });
+
+  test("a refusal is counted under its code", async () => {
+    wire.answers[OPERATION.getPrinterAttributes] = { code: STATUS.serviceUnavailable };
+    await expect(printer.state(never)).rejects.toEqual(failure("printer-unavailable"));
+    expect(printer.counters).toEqual({ requests: 1, documents: 0, bytes: 0, "printer-unavailable": 1 });
+  });
+});
+
+describe("createJob", () => {
+  test("asks the capabilities only when they are older than 5 minutes", async () => {
+    expect(await printer.createJob(request, never)).toEqual(ours);
+    await printer.createJob(request, never);
+    expect(operations()).toEqual([OPERATION.getPrinterAttributes, OPERATION.createJob, OPERATION.createJob]);
+    clock.advance(300_000);
+    await printer.createJob(request, never);
+    expect(operations().slice(3)).toEqual([OPERATION.getPrinterAttributes, OPERATION.createJob]);
+  });
+
+  test("names job and person, in the order of RFC 8011, and neither format nor compression", async () => {
+    await printer.createJob(request, never);
+    expect(names(wire.requests[1])).toEqual([
+      "attributes-charset",
+      "attributes-natural-language",
+      "printer-uri",
+      "requesting-user-name",
+      "job-name",
+    ]);
+    expect(stringsOf(wire.requests[1]?.groups[0], "job-name")).toEqual(["rel-1"]);
+  });
+
+  test("keeps the uuid that the printer gives the job", async () => {
+    wire.answers[OPERATION.createJob] = { groups: [job(7, "x", 3, uri("job-uuid", "urn:uuid:1"))] };
+    expect(await printer.createJob(request, never)).toEqual({ ...ours, uuid: "urn:uuid:1" });
+  });
+
+  test("cuts a name of a person that is too long between two characters", async () => {
+    await printer.createJob({ ...request, user: "ü".repeat(200) }, never);
+    expect(stringsOf(wire.requests[1]?.groups[0], "requesting-user-name")).toEqual(["ü".repeat(127)]);
+  });
+
+  test("leaves it to Print-Job where one of the two operations is missing", async () => {
+    const only = enumeration("operations-supported", OPERATION.printJob, OPERATION.createJob);
+    const format = mediaType("document-format-supported", "application/pdf");
+    wire.answers[OPERATION.getPrinterAttributes] = { groups: [printerGroup(...IDLE, only, format)] };
+    expect(await printer.createJob(request, never)).toBeUndefined();
+    expect(operations()).toEqual([OPERATION.getPrinterAttributes]);
+  });
+
+  test("leaves it to Print-Job where the printer does not have what it lists", async () => {
+    wire.answers[OPERATION.createJob] = { code: STATUS.operationNotSupported };
+    expect(await printer.createJob(request, never)).toBeUndefined();
+    expect(await printer.createJob(request, never)).toBeUndefined();
+    expect(operations().filter((code) => code === OPERATION.createJob)).toHaveLength(1);
+  });
+
+  test("refuses a format that the printer cannot take, before anything is made", async () => {
+    const [create] = CAPABLE;
+    const only = mediaType("document-format-supported", "image/urf");
+    wire.answers[OPERATION.getPrinterAttributes] = { groups: [printerGroup(...IDLE, create, only)] };
+    await expect(printer.createJob(request, never)).rejects.toEqual(failure("printer-format-unsupported", true));
+    await expect(printer.send(undefined, request, documentOf("x"), never)).rejects.toEqual(
+      failure("printer-format-unsupported", true),
+    );
+    expect(operations()).toEqual([OPERATION.getPrinterAttributes]);
+  });
+
+  test.each([
+    [STATUS.busy, "printer-busy"],
+    [STATUS.notAcceptingJobs, "printer-not-accepting"],
+    [STATUS.badRequest, "printer-refused"],
+  ])("status %i is %s", async (status, code) => {
+    wire.answers[OPERATION.createJob] = { code: status };
+    await expect(printer.createJob(request, never)).rejects.toEqual(failure(code));
+  });
+
+  test("without a job-id is a bad reply", async () => {
+    wire.answers[OPERATION.createJob] = {};
+    await expect(printer.createJob(request, never)).rejects.toEqual(failure("printer-bad-reply"));
+  });
+});
+
+describe("send", () => {
+  test("Send-Document: the job's id, the format, and that it is the last", async () => {
+    const status = await printer.send(ours, request, documentOf("%PDF"), never);
+    expect(status).toEqual({ ...ours, state: "processing", reasons: [] });
+    const sent = wire.requests[1];
+    expect(sent?.code).toBe(OPERATION.sendDocument);
+    expect(names(sent)?.slice(2)).toEqual([
+      "printer-uri",
+      "job-id",
+      "requesting-user-name",
+      "document-format",
+      "last-document",
+    ]);
+    expect(numbersOf(sent?.groups[0], "job-id")).toEqual([7]);
+    expect(valuesOf(sent?.groups[0], "last-document")).toEqual(boolean("x", true).values);
+    expect(Buffer.from(sent?.data ?? []).toString()).toBe("%PDF");
+    expect(printer.counters).toEqual({ requests: 2, documents: 1, bytes: 4 });
+  });
+
+  test("Print-Job: the job's name, and its id from the reply", async () => {
+    expect(await printer.send(undefined, request, documentOf("%PDF"), never)).toMatchObject({ id: 8, name: "rel-1" });
+    expect(names(wire.requests[1])?.slice(2)).toEqual([
+      "printer-uri",
+      "requesting-user-name",
+      "job-name",
+      "document-format",
+    ]);
+  });
+
+  test("announces octet-stream for a format that the printer does not list", async () => {
+    await printer.send(ours, { ...request, format: "text/plain" }, documentOf("x"), never);
+    expect(stringsOf(wire.requests[1]?.groups[0], "document-format")).toEqual(["application/octet-stream"]);
+  });
+
+  test("a refusal after the document leaves the outcome open", async () => {
+    wire.answers[OPERATION.sendDocument] = { code: STATUS.busy };
+    await expect(printer.send(ours, request, documentOf("x"), never)).rejects.toEqual(failure("printer-busy"));
+  });
+
+  test("where the capabilities cannot be asked, nothing was sent", async () => {
+    wire.answers[OPERATION.getPrinterAttributes] = { code: STATUS.deviceError };
+    await expect(printer.send(ours, request, documentOf("x"), never)).rejects.toEqual(
+      failure("printer-unavailable", true),
+    );
+  });
+
+  test("an error of the document's source comes back as it is", async () => {
+    const broken: DocumentBody = {
+      size: 3,
+      // biome-ignore lint/correctness/useYield: it fails before the first chunk
+      async *chunks() {
+        throw new RangeError("the spool broke");
+      },
+    };
+    await expect(printer.send(ours, request, broken, never)).rejects.toThrow(RangeError);
+    expect(printer.counters["internal-error"]).toBe(1);
+  });
+});
+
+describe("jobStatus", () => {
+  const answer = (...args: Parameters<typeof job>) => {
+    wire.answers[OPERATION.getJobAttributes] = { groups: [job(...args)] };
+  };
+
+  test("is the job's, if id and name are ours", async () => {
+    answer(7, "rel-1", 9);
+    expect(await printer.jobStatus(ours, never)).toEqual({ ...ours, state: "completed", reasons: [] });
+  });
+
+  test.each<[string, Parameters<typeof job>]>([
+    ["another name under our id", [7, "payroll", 9]],
+    ["another id", [8, "rel-1", 9]],
+    ["another uuid", [7, "rel-1", 9, uri("job-uuid", "urn:uuid:2")]],
+  ])("%s is not our job", async (_name, args) => {
+    answer(...args);
+    expect(await printer.jobStatus({ ...ours, uuid: "urn:uuid:1" }, never)).toBeUndefined();
+  });
+
+  test.each([STATUS.notFound, STATUS.gone])("status %i is an unknown job", async (code) => {
+    wire.answers[OPERATION.getJobAttributes] = { code };
+    expect(await printer.jobStatus(ours, never)).toBeUndefined();
+  });
+
+  test("is asked in the name of the job's owner", async () => {
+    await printer.createJob(request, never);
+    await printer.jobStatus(ours, never);
+    expect(stringsOf(wire.requests.at(-1)?.groups[0], "requesting-user-name")).toEqual(["alice"]);
+  });
+});
+
+describe("findJob", () => {
+  const which = (message: IppMessage) => stringsOf(message.groups[0], "which-jobs")[0];
+
+  test("looks through the unfinished jobs, then through the finished ones", async () => {
+    wire.answers[OPERATION.getJobs] = (message) =>
+      which(message) === "completed" ? { groups: [job(3, "rel-11", 9), job(4, "rel-1", 9)] } : {};
+    expect(await printer.findJob("rel-1", "alice", never)).toMatchObject({ id: 4, state: "completed" });
+    expect(wire.requests.map(which)).toEqual(["not-completed", "completed"]);
+    expect(numbersOf(wire.requests[0]?.groups[0], "limit")).toEqual([50]);
+    expect(stringsOf(wire.requests[0]?.groups[0], "requesting-user-name")).toEqual(["alice"]);
+  });
+
+  test("takes an unfinished job without asking further", async () => {
+    wire.answers[OPERATION.getJobs] = { groups: [job(4, "rel-1", 5)] };
+    expect(await printer.findJob("rel-1", "alice", never)).toMatchObject({ id: 4, state: "processing" });
+    expect(wire.requests).toHaveLength(1);
+  });
+
+  test("finds nothing", async () => {
+    expect(await printer.findJob("rel-1", "alice", never)).toBeUndefined();
+  });
+});
+
+describe("cancelJob", () => {
+  test.each([0, STATUS.notPossible, STATUS.notFound])("is content with status %i", async (code) => {
+    wire.answers[OPERATION.cancelJob] = { code };
+    await printer.cancelJob(ours, never);
+    expect(operations()).toEqual([OPERATION.getJobAttributes, OPERATION.cancelJob]);
+  });
+
+  test("leaves a job of another name alone", async () => {
+    wire.answers[OPERATION.getJobAttributes] = { groups: [job(7, "payroll", 5)] };
+    await printer.cancelJob(ours, never);
+    expect(operations()).toEqual([OPERATION.getJobAttributes]);
+  });
+
+  test("tells a refusal", async () => {
+    wire.answers[OPERATION.cancelJob] = { code: STATUS.notAuthorized };
+    await expect(printer.cancelJob(ours, never)).rejects.toEqual(failure("printer-auth-required"));
+  });
+});
+
+test("the verdict and its polls are those of the given health", async () => {
+  expect(printer.verdict).toEqual({ verdict: "unknown", conditions: [], at: undefined });
+  const calls: string[] = [];
+  const health = {
+    verdict: () => ({ verdict: "blocked", conditions: ["jammed"], at: 5 }) as const,
+    start: () => void calls.push("start"),
+    stop: async () => void calls.push("stop"),
+  };
+  const watched = newPrinter({ health });
+  expect(watched.verdict.conditions).toEqual(["jammed"]);
+  watched.start();
+  await watched.stop();
+  expect(calls).toEqual(["start", "stop"]);
+});
+
+test("after stop nothing answers and nothing stays open", async () => {
+  await printer.state(never);
+  printer.prepare();
+  await printer.stop();
+  await expect(printer.state(never)).rejects.toBeInstanceOf(PrinterError);
+  await wire.quiet();
+  expect(clock.pending).toBe(0);
+});

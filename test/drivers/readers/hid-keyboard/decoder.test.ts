@@ -1,0 +1,227 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { Read } from "../../../../drivers/reader.ts";
+import { KeyboardDecoder } from "../../../../drivers/readers/hid-keyboard/decoder.ts";
+import type { KeyboardDecoderSettings } from "../../../../drivers/readers/hid-keyboard/settings.ts";
+import { characterOf } from "../../../../drivers/readers/hid-keyboard/us-layout.ts";
+
+function decoder(settings: Partial<KeyboardDecoderSettings> = {}): KeyboardDecoder {
+  return new KeyboardDecoder({
+    terminators: ["enter", "keypad-enter"],
+    interKeyTimeoutMs: 250,
+    maxFrameMs: 3000,
+    maxLength: 128,
+    minLength: 4,
+    ...settings,
+  });
+}
+
+const ENTER = 0x28;
+const TAB = 0x2b;
+const KEYPAD_ENTER = 0x58;
+
+const report = (modifiers: number, ...keys: number[]) =>
+  Uint8Array.from([modifiers, 0, ...keys, 0, 0, 0, 0, 0, 0].slice(0, 8));
+const RELEASED = report(0);
+
+/** The reports that type `keys`, each pressed and released. */
+function typed(keys: readonly (number | readonly [usage: number, modifiers: number])[]): Uint8Array[] {
+  return keys.flatMap((key) => {
+    const [usage, modifiers] = typeof key === "number" ? [key, 0] : key;
+    return [report(modifiers, usage), RELEASED];
+  });
+}
+
+/** The keys of digits. */
+const digits = (text: string) => [...text].map((digit) => (digit === "0" ? 0x27 : 0x1e + Number(digit) - 1));
+
+function feed(keys: KeyboardDecoder, reports: readonly Uint8Array[], startMs = 0, everyMs = 20): string[] {
+  return textsOf(reports.flatMap((bytes, i) => keys.push(bytes, startMs + i * everyMs)));
+}
+
+function textsOf(reads: readonly Read[]): string[] {
+  return reads.map((read) => (read.kind === "text" ? read.text : "not text"));
+}
+
+test("the recorded reports of 04A2 and Enter", () => {
+  const recorded = [
+    "0000270000000000 0000000000000000",
+    "0000210000000000 0000000000000000",
+    "0200000000000000 0200040000000000 0200000000000000 0000000000000000",
+    "00001f0000000000 0000000000000000",
+    "0000280000000000 0000000000000000",
+  ].flatMap((line) => line.split(" ").map((bytes) => Buffer.from(bytes, "hex")));
+  expect(feed(decoder(), recorded)).toEqual(["04A2"]);
+});
+
+describe("the US layout", () => {
+  test("every key of it, plain and with either shift", () => {
+    const keys = Array.from({ length: 0x100 }, (_, usage) => usage).filter(
+      (usage) => characterOf(usage, false) !== undefined,
+    );
+    const plain = "abcdefghijklmnopqrstuvwxyz1234567890\t -=[]\\#;'`,./" + "/*-+1234567890.\\=,";
+    const shifted = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ!@#$%^&*()\t _+{}|~:"~<>?' + "/*-+1234567890.|=,";
+    for (const [modifiers, expected] of [
+      [0x00, plain],
+      [0x02, shifted],
+      [0x20, shifted],
+    ] as const) {
+      const reports = typed([...keys.map((usage) => [usage, modifiers] as const), ENTER]);
+      expect(feed(decoder(), reports, 0, 1)).toEqual([expected]);
+    }
+  });
+
+  test("lock keys type nothing and spoil nothing", () => {
+    expect(feed(decoder(), typed([0x53, ...digits("12"), 0x39, ...digits("34"), 0x47, ENTER]))).toEqual(["1234"]);
+  });
+});
+
+describe("keys", () => {
+  test("the same character twice, with the release between", () => {
+    expect(feed(decoder(), typed([...digits("1122"), ENTER]))).toEqual(["1122"]);
+  });
+
+  test("a key held over the next one is one character", () => {
+    const [one = 0, two = 0] = digits("12");
+    const reports = [report(0, one), report(0, one, two), report(0, two), RELEASED, ...typed([...digits("34"), ENTER])];
+    expect(feed(decoder(), reports)).toEqual(["1234"]);
+  });
+
+  test("two keys in one report come in the order of the report", () => {
+    const [one = 0, two = 0, three = 0, four = 0] = digits("1234");
+    expect(feed(decoder(), [report(0, two, one), RELEASED, report(0, four, three), report(0, ENTER)])).toEqual([
+      "2143",
+    ]);
+  });
+
+  test("a report with the rollover error changes nothing", () => {
+    const keys = decoder();
+    const [one = 0] = digits("1");
+    const reports = [report(0, one), Uint8Array.from([0, 0, 1, 1, 1, 1, 1, 1]), report(0, one), RELEASED];
+    expect(feed(keys, [...reports, ...typed([...digits("234"), ENTER])])).toEqual(["1234"]);
+    expect(keys.counters).toMatchObject({ rollover: 1 });
+  });
+});
+
+describe("the end of a read", () => {
+  test.each([
+    ["enter", ENTER],
+    ["keypad-enter", KEYPAD_ENTER],
+    ["tab", TAB],
+  ] as const)("%s ends it where configured", (terminator, usage) => {
+    expect(feed(decoder({ terminators: [terminator] }), typed([...digits("1234"), usage]))).toEqual(["1234"]);
+  });
+
+  test("Tab is a character where it is no terminator", () => {
+    expect(feed(decoder(), typed([...digits("12"), TAB, ...digits("34"), ENTER]))).toEqual(["12\t34"]);
+  });
+
+  test("without a terminator a silence ends it", () => {
+    const keys = decoder({ terminators: [] });
+    expect(feed(keys, typed(digits("1234")))).toEqual([]);
+    expect(keys.deadline).toBe(120 + 250);
+    expect(textsOf(keys.expire(369))).toEqual([]);
+    expect(textsOf(keys.expire(370))).toEqual(["1234"]);
+    expect(keys.deadline).toBeUndefined();
+  });
+
+  test("a silence within a read drops it", () => {
+    const keys = decoder();
+    feed(keys, typed(digits("12")));
+    expect(feed(keys, typed([...digits("5678"), ENTER]), 290)).toEqual(["5678"]);
+    expect(keys.counters).toMatchObject({ unfinished: 1, reads: 1 });
+  });
+
+  test("a read that takes too long in all is dropped to its end, its tail is no read", () => {
+    const keys = decoder();
+    expect(feed(keys, typed([...digits("1234567890".repeat(2)), ENTER]), 0, 100)).toEqual([]);
+    expect(keys.counters).toMatchObject({ tooSlow: 1, reads: 0 });
+    expect(feed(keys, typed([...digits("1234"), ENTER]), 5000)).toEqual(["1234"]);
+  });
+});
+
+describe("bad input", () => {
+  test.each([
+    ["Ctrl", 0x01],
+    ["Alt", 0x04],
+    ["GUI", 0x08],
+    ["AltGr", 0x40],
+    ["Shift and Ctrl", 0x03],
+  ])("a frame with %s is dropped and counted once", (_name, modifiers) => {
+    const keys = decoder();
+    const [first = 0, ...rest] = digits("12345678");
+    expect(feed(keys, typed([first, [first, modifiers], [first, modifiers], ...rest, ENTER]))).toEqual([]);
+    expect(feed(keys, typed([...digits("1234"), ENTER]), 1000)).toEqual(["1234"]);
+    expect(keys.counters).toMatchObject({ modified: 1, reads: 1 });
+  });
+
+  test("an Alt code on the keypad (Alt and 052) is dropped", () => {
+    const keys = decoder();
+    const altCode = [0x62, 0x5d, 0x5a].map((usage) => [usage, 0x04] as const);
+    expect(feed(keys, typed([...altCode, ...altCode, ENTER]))).toEqual([]);
+    expect(keys.counters).toMatchObject({ modified: 1 });
+  });
+
+  test("a frame with a key that has no character is dropped", () => {
+    const keys = decoder();
+    expect(feed(keys, typed([...digits("1234"), 0x2a, ...digits("5"), ENTER]))).toEqual([]);
+    expect(keys.counters).toMatchObject({ unmapped: 1 });
+  });
+
+  test("too short is counted, an empty one is not", () => {
+    const keys = decoder();
+    expect(feed(keys, typed([ENTER, ...digits("123"), ENTER, ENTER]))).toEqual([]);
+    expect(keys.counters).toMatchObject({ tooShort: 1, reads: 0 });
+  });
+
+  test("too long is dropped to its end", () => {
+    const keys = decoder({ maxLength: 10 });
+    expect(feed(keys, typed([...digits("12345678901234"), ENTER, ...digits("1234"), ENTER]))).toEqual(["1234"]);
+    expect(keys.counters).toMatchObject({ oversize: 1 });
+  });
+
+  test("a report of another size is counted and changes nothing", () => {
+    const keys = decoder();
+    const odd = [0, 1, 7, 9, 64].map((size) => new Uint8Array(size).fill(0x1e));
+    const reports = typed([...digits("1234"), ENTER]).flatMap((bytes, i) => [odd[i % odd.length] ?? bytes, bytes]);
+    expect(feed(keys, reports, 0, 1)).toEqual(["1234"]);
+    expect(keys.counters).toMatchObject({ wrongSize: 10 });
+  });
+
+  test("reset forgets half a read and the keys held", () => {
+    const keys = decoder();
+    const [one = 0] = digits("1");
+    keys.push(report(0, one), 0);
+    keys.reset();
+    expect(keys.deadline).toBeUndefined();
+    expect(feed(keys, typed([...digits("1234"), ENTER]), 10)).toEqual(["1234"]);
+  });
+
+  test("any reports: no error, bounded reads, and the next read after a silence is right", () => {
+    const bytes = fc.uint8Array({ minLength: 8, maxLength: 8 });
+    const likely = fc
+      .tuple(fc.constantFrom(0, 0, 0, 2, 4), fc.integer({ min: 0, max: 0x70 }))
+      .map(([m, k]) => report(m, k));
+    const reports = fc.array(fc.tuple(fc.oneof(likely, bytes, fc.uint8Array({ maxLength: 12 })), fc.nat(400)), {
+      maxLength: 200,
+    });
+    fc.assert(
+      fc.property(reports, fc.boolean(), (input, silenceEnds) => {
+        const keys = decoder({ maxLength: 10, ...(silenceEnds ? { terminators: [] } : {}) });
+        let now = 0;
+        for (const [data, later] of input) {
+          now += later;
+          for (const text of textsOf(keys.push(data, now)))
+            expect(text.length).toSatisfy((n: number) => n >= 4 && n <= 10);
+        }
+        now += 250;
+        keys.expire(now);
+        expect(keys.deadline).toBeUndefined();
+        keys.push(RELEASED, now);
+        const reads = feed(keys, typed([...digits("1234"), ENTER]), now);
+        // Without terminators Enter is a key without a character.
+        expect(reads).toEqual(silenceEnds ? [] : ["1234"]);
+      }),
+    );
+  });
+});

@@ -1,0 +1,99 @@
+import { expect, test } from "vitest";
+import { silentLog } from "../../../drivers/log.ts";
+import type { HidKeyboardSettings } from "../../../drivers/readers/hid-keyboard/settings.ts";
+import type { LineSettings } from "../../../drivers/readers/line/settings.ts";
+import { openReader, type ReaderSettings } from "../../../drivers/readers/open-reader.ts";
+import { FakeClock } from "../../sim/clock.ts";
+import { Recorder, ScriptedTransport } from "./scripted-transport.ts";
+
+const common = { name: "front", repeatHoldMs: 1500, maxReadsPer10s: 5 };
+const line: LineSettings = { framing: "crlf", idleGapMs: 100, maxLength: 128, minLength: 4, checksum: "none" };
+const keyboard: HidKeyboardSettings = {
+  family: "hid-keyboard",
+  ...common,
+  vendorId: 0x09d8,
+  productId: 0x0410,
+  terminators: ["enter", "keypad-enter"],
+  interKeyTimeoutMs: 250,
+  maxFrameMs: 3000,
+  maxLength: 128,
+  minLength: 4,
+};
+const serial: ReaderSettings = {
+  family: "serial-line",
+  ...common,
+  ...line,
+  path: "/dev/ttyUSB0",
+  baudRate: 9600,
+  dataBits: 8,
+  parity: "none",
+  stopBits: 1,
+};
+const tcp: ReaderSettings = {
+  family: "tcp-line",
+  ...common,
+  ...line,
+  allow: [],
+  connect: { host: "10.0.0.7", port: 7778 },
+};
+
+/** A Latin-1 string of each report, as the recorded "04A2" and Enter. */
+const REPORTS = ["27", "00", "21", "00", "SHIFT", "04", "SHIFT", "00", "1f", "00", "28", "00"].map((key) =>
+  key === "SHIFT"
+    ? "\x02\0\0\0\0\0\0\0"
+    : Buffer.from([key === "04" ? 2 : 0, 0, Number.parseInt(key, 16), 0, 0, 0, 0, 0]).toString("latin1"),
+);
+
+test.each([
+  ["tcp-line", tcp, ["04", "A2\r\n"]],
+  ["serial-line", serial, ["04A2\r"]],
+  ["hid-keyboard", keyboard, REPORTS],
+] as const)("%s reads from the transport that it is given", async (_family, settings, pieces) => {
+  const clock = new FakeClock();
+  const transport = new ScriptedTransport();
+  const reader = await openReader(settings, { clock, log: silentLog, random: () => 0, transport });
+  const told = new Recorder();
+  reader.start(told);
+  await transport.appear();
+  for (const piece of pieces) {
+    transport.send(piece);
+    clock.advance(20);
+  }
+  expect(told.texts).toEqual(["04A2"]);
+  await reader.stop();
+  expect(clock.pending).toBe(0);
+});
+
+test("a tcp-line reader with neither address fails as a state, it does not throw", async () => {
+  const settings: ReaderSettings = { family: "tcp-line", ...common, ...line, allow: [] };
+  const reader = await openReader(settings, { clock: new FakeClock(), log: silentLog, random: () => 0 });
+  const told = new Recorder();
+  reader.start(told);
+  await told.inState("failed: reader-listen-failed");
+  await reader.stop();
+});
+
+test("a range that is none in `allow` fails as a state", async () => {
+  const settings: ReaderSettings = {
+    ...tcp,
+    connect: undefined,
+    listen: { host: "127.0.0.1", port: 0 },
+    allow: ["10.0.0/8"],
+  };
+  const reader = await openReader(settings, { clock: new FakeClock(), log: silentLog, random: () => 0 });
+  const told = new Recorder();
+  reader.start(told);
+  await told.inState("failed: reader-listen-failed");
+  await reader.stop();
+});
+
+test("readers whose devices are not there are absent", async () => {
+  const missing: ReaderSettings = { ...serial, path: "/dev/no-such-reader" };
+  for (const settings of [missing, { ...keyboard, productId: 0xfffe }]) {
+    const reader = await openReader(settings, { clock: new FakeClock(), log: silentLog, random: () => 0 });
+    const told = new Recorder();
+    reader.start(told);
+    await told.inState("absent: reader-absent");
+    await reader.stop();
+  }
+});

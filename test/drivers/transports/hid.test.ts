@@ -1,0 +1,255 @@
+import { EventEmitter } from "node:events";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { silentLog } from "../../../drivers/log.ts";
+import {
+  declaresReportIds,
+  type HidDevice,
+  type HidHandle,
+  type HidLibrary,
+  type HidSelector,
+  HidTransport,
+} from "../../../drivers/transports/hid.ts";
+import { FakeClock } from "../../sim/clock.ts";
+
+const BOOT_KEYBOARD = Buffer.from(
+  "05010906a10175019508050719e029e715002501810295017508810195057501050819012905910295017503910195067508150025ff0507190029ff8100c0",
+  "hex",
+);
+const READER: HidDevice = {
+  vendorId: 0x09d8,
+  productId: 0x0410,
+  path: "/dev/hidraw0",
+  interface: 0,
+  usagePage: 1,
+  usage: 6,
+};
+
+class FakeHandle extends EventEmitter implements HidHandle {
+  closed = 0;
+  async write(bytes: Buffer): Promise<number> {
+    return bytes.length;
+  }
+  async close(): Promise<void> {
+    this.closed += 1;
+    this.removeAllListeners();
+  }
+}
+
+let sysfs: string;
+beforeEach(async () => {
+  sysfs = await mkdtemp(join(tmpdir(), "hidraw-"));
+});
+afterEach(() => rm(sysfs, { recursive: true }));
+
+/** A device as the kernel shows it: one directory for each of its inputs, with what `inhibited` holds. */
+async function plugIn(name: string, { phys = "usb-1/input0", descriptor = BOOT_KEYBOARD, inhibited = ["0"] } = {}) {
+  const device = join(sysfs, name, "device");
+  await mkdir(join(device, "input"), { recursive: true });
+  await writeFile(join(device, "report_descriptor"), descriptor);
+  await writeFile(join(device, "uevent"), `DRIVER=hid-generic\nHID_PHYS=${phys}\n`);
+  for (const [i, value] of inhibited.entries()) {
+    await mkdir(join(device, "input", `input${i}`));
+    await writeFile(join(device, "input", `input${i}`, "inhibited"), `${value}\n`);
+  }
+}
+
+const inhibited = (name: string, input: number) =>
+  readFile(join(sysfs, name, "device", "input", `input${input}`, "inhibited"), "utf8");
+
+function transport(
+  devices: readonly HidDevice[],
+  selector: Partial<HidSelector> = {},
+  open?: HidLibrary["HIDAsync"]["open"],
+) {
+  const clock = new FakeClock();
+  const opened: { path: string; handle: FakeHandle }[] = [];
+  const drivers: string[] = [];
+  const library: HidLibrary = {
+    setDriverType: (type) => void drivers.push(type),
+    devicesAsync: async () => [...devices],
+    HIDAsync: {
+      open:
+        open ??
+        (async (path) => {
+          const handle = new FakeHandle();
+          opened.push({ path, handle });
+          return handle;
+        }),
+    },
+  };
+  const hid = new HidTransport(
+    { vendorId: 0x09d8, productId: 0x0410, ...selector },
+    { clock, log: silentLog },
+    { load: async () => library, sysfs },
+  );
+  return { hid, clock, opened, drivers };
+}
+
+const nothing = { data() {}, closed() {} };
+
+describe("which device is opened", () => {
+  test("the keyboard with the configured ids, through hidraw, once though it is listed once per collection", async () => {
+    await plugIn("hidraw0");
+    const { hid, opened, drivers } = transport([READER, { ...READER, usagePage: 12, usage: 1 }, READER]);
+    expect(hid.describe()).toBe("usb 09d8:0410");
+    await hid.open(nothing);
+    expect([opened.map(({ path }) => path), drivers]).toEqual([["/dev/hidraw0"], ["hidraw"]]);
+    await hid.close();
+  });
+
+  test("no other keyboard, even if the library lists one", async () => {
+    const { hid, opened } = transport([
+      { ...READER, vendorId: 0x046d },
+      { ...READER, productId: 0xc31c },
+    ]);
+    await expect(hid.open(nothing)).rejects.toMatchObject({ code: "reader-absent" });
+    expect(opened).toEqual([]);
+  });
+
+  test("not a device with the right ids that is no keyboard", async () => {
+    const { hid } = transport([{ ...READER, usagePage: 0xff00, usage: 1 }]);
+    await expect(hid.open(nothing)).rejects.toMatchObject({ code: "reader-not-a-keyboard" });
+  });
+
+  test("not a keyboard whose reports carry an id", async () => {
+    await plugIn("hidraw0", {
+      descriptor: Buffer.concat([Buffer.from("05010906a1018501", "hex"), BOOT_KEYBOARD.subarray(6)]),
+    });
+    const { hid } = transport([READER]);
+    await expect(hid.open(nothing)).rejects.toMatchObject({ code: "reader-not-a-keyboard" });
+  });
+
+  test("of two of one kind the one with the serial number, or in the socket; without either none", async () => {
+    await plugIn("hidraw0", { phys: "usb-0000:01:00.0-1.2/input0" });
+    await plugIn("hidraw1", { phys: "usb-0000:01:00.0-1.21/input0" });
+    const devices = [
+      { ...READER, serialNumber: "A" },
+      { ...READER, serialNumber: "B", path: "/dev/hidraw1" },
+    ];
+    for (const [selector, path] of [
+      [{ serialNumber: "B" }, "/dev/hidraw1"],
+      [{ port: "usb-0000:01:00.0-1.2" }, "/dev/hidraw0"],
+      [{ port: "usb-0000:01:00.0-1.21" }, "/dev/hidraw1"],
+    ] as const) {
+      const { hid, opened } = transport(devices, selector);
+      await hid.open(nothing);
+      expect(opened.map((device) => device.path)).toEqual([path]);
+      await hid.close();
+    }
+    await expect(transport(devices).hid.open(nothing)).rejects.toMatchObject({
+      code: "reader-open-failed",
+      detail: expect.stringContaining("2 readers fit"),
+    });
+    await expect(transport(devices, { serialNumber: "C" }).hid.open(nothing)).rejects.toMatchObject({
+      code: "reader-absent",
+    });
+  });
+});
+
+describe("keys and the console", () => {
+  test("every input of the reader is inhibited, of all its keyboard interfaces", async () => {
+    await plugIn("hidraw0", { inhibited: ["0", "1"] });
+    await plugIn("hidraw1");
+    const { hid, opened } = transport([READER, { ...READER, path: "/dev/hidraw1", interface: 1 }]);
+    await hid.open(nothing);
+    expect(opened.map(({ path }) => path)).toEqual(["/dev/hidraw0"]);
+    expect(
+      (await Promise.all([inhibited("hidraw0", 0), inhibited("hidraw0", 1), inhibited("hidraw1", 0)])).map((v) =>
+        v.trim(),
+      ),
+    ).toEqual(["1", "1", "1"]);
+    expect(hid.counters).toMatchObject({ notInhibited: 0 });
+    await hid.close();
+  });
+
+  test("where it cannot be done the reader works, and the counter tells", async () => {
+    const { hid } = transport([READER]);
+    await hid.open(nothing);
+    expect(hid.counters).toMatchObject({ notInhibited: 1 });
+    await hid.close();
+  });
+});
+
+describe("an open device", () => {
+  test("passes on whole reports until it is closed", async () => {
+    const { hid, opened } = transport([READER]);
+    const reports: string[] = [];
+    await hid.open({ ...nothing, data: (bytes) => void reports.push(Buffer.from(bytes).toString("hex")) });
+    opened[0]?.handle.emit("data", Buffer.from("0000270000000000", "hex"));
+    await hid.close();
+    expect([reports, opened[0]?.handle.closed]).toEqual([["0000270000000000"], 1]);
+  });
+
+  test("is closed before its loss is told: otherwise the next plug-in gets another number", async () => {
+    const { hid, opened } = transport([READER]);
+    const lost = Promise.withResolvers<[string, number | undefined]>();
+    await hid.open({ ...nothing, closed: (error) => lost.resolve([error.code, opened[0]?.handle.closed]) });
+    opened[0]?.handle.emit("error", new Error("could not read from HID device"));
+    expect(await lost.promise).toEqual(["reader-lost", 1]);
+    await hid.open(nothing);
+    expect(opened).toHaveLength(2);
+    await hid.close();
+    expect(opened.map(({ handle }) => handle.closed)).toEqual([1, 1]);
+  });
+});
+
+describe("an open that does not go well", () => {
+  test("is reader-open-failed when refused", async () => {
+    const { hid } = transport([READER], {}, async () => {
+      throw new TypeError("cannot open device with path /dev/hidraw0");
+    });
+    await expect(hid.open(nothing)).rejects.toMatchObject({ code: "reader-open-failed" });
+  });
+
+  test("is given up after its deadline, and closed if it comes after all", async () => {
+    const late = Promise.withResolvers<HidHandle>();
+    const asked = Promise.withResolvers<void>();
+    const { hid, clock } = transport([READER], {}, () => {
+      asked.resolve();
+      return late.promise;
+    });
+    const opening = hid.open(nothing);
+    await asked.promise;
+    // The timer of the open is set right after the library was asked.
+    await Promise.resolve();
+    clock.advance(5000);
+    await expect(opening).rejects.toMatchObject({ code: "reader-open-failed" });
+    const handle = new FakeHandle();
+    late.resolve(handle);
+    await late.promise;
+    await Promise.resolve();
+    expect(handle.closed).toBe(1);
+  });
+
+  test("is closed at once when the close came first", async () => {
+    const late = Promise.withResolvers<HidHandle>();
+    const { hid } = transport([READER], {}, () => late.promise);
+    const opening = hid.open(nothing);
+    const failed = expect(opening).rejects.toMatchObject({ code: "reader-open-failed" });
+    const closing = hid.close();
+    const handle = new FakeHandle();
+    late.resolve(handle);
+    await Promise.all([failed, closing]);
+    expect(handle.closed).toBe(1);
+  });
+});
+
+test("report ids are found among short and long items only", () => {
+  const descriptor = (hex: string) => declaresReportIds(Buffer.from(hex, "hex"));
+  expect(declaresReportIds(BOOT_KEYBOARD)).toBe(false);
+  expect(descriptor("050109068501")).toBe(true);
+  // 85 as data of a one-byte, a four-byte and a long item.
+  expect(descriptor("7585")).toBe(false);
+  expect(descriptor("2785858585")).toBe(false);
+  expect(descriptor("fe02008585")).toBe(false);
+  expect(descriptor("fe0200858585")).toBe(true);
+  expect(descriptor("fe")).toBe(false);
+});
+
+test("the real library, where the reader is not plugged in, says that it is absent", async () => {
+  const hid = new HidTransport({ vendorId: 0x09d8, productId: 0xfffe }, { clock: new FakeClock(), log: silentLog });
+  await expect(hid.open(nothing)).rejects.toMatchObject({ code: "reader-absent" });
+});

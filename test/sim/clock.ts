@@ -1,0 +1,46 @@
+import type { Clock } from "../../drivers/clock.ts";
+
+/** A clock that moves only when told. Timers run in the order of their due times, equal ones in the order they were set. */
+export class FakeClock implements Clock {
+  #now: number;
+  #timers: { readonly due: number; readonly run: () => void }[] = [];
+  readonly #wallAtZero: number;
+
+  constructor(now = 0, wallAtZero = Date.UTC(2026, 0, 1)) {
+    this.#now = now;
+    this.#wallAtZero = wallAtZero;
+  }
+
+  wall(): number {
+    return this.#wallAtZero + this.#now;
+  }
+
+  monotonic(): number {
+    return this.#now;
+  }
+
+  after(ms: number, run: () => void): () => void {
+    const timer = { due: this.#now + Math.max(0, ms), run };
+    const later = this.#timers.findIndex(({ due }) => due > timer.due);
+    this.#timers.splice(later === -1 ? this.#timers.length : later, 0, timer);
+    return () => {
+      this.#timers = this.#timers.filter((other) => other !== timer);
+    };
+  }
+
+  /** Timers that are waiting. */
+  get pending(): number {
+    return this.#timers.length;
+  }
+
+  /** Moves time on by `ms`, running each timer at its due time, those that they set included. */
+  advance(ms: number): void {
+    const end = this.#now + ms;
+    for (let next = this.#timers[0]; next !== undefined && next.due <= end; next = this.#timers[0]) {
+      this.#timers.shift();
+      this.#now = next.due;
+      next.run();
+    }
+    this.#now = end;
+  }
+}
