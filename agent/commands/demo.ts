@@ -29,15 +29,15 @@ Exit code 0 when the job was printed, and with the virtual MFD only when the byt
     const demo = await Demo.start({ printerUri, printerKeyPin, say: terminal.line });
     try {
       await demo.submit();
-      return once ? await tapOnce(demo, terminal) : await play(demo, terminal, signal);
+      return once ? await tapOnce(demo, terminal, signal) : await play(demo, terminal, signal);
     } finally {
       await demo.stop();
     }
   },
 };
 
-async function tapOnce(demo: Demo, terminal: Terminal): Promise<number> {
-  const result = await demo.tap();
+async function tapOnce(demo: Demo, terminal: Terminal, signal: AbortSignal): Promise<number> {
+  const result = await demo.tap(signal);
   terminal.result(result);
   const printed = result.outcome === "printed" && result.jobs.length === 1;
   if (demo.mfd === undefined) {
@@ -71,7 +71,7 @@ async function play(demo: Demo, terminal: Terminal, signal: AbortSignal): Promis
       work = work.then(() => act(key.name ?? "")).catch(reject);
     };
     const act = async (key: string): Promise<void> => {
-      if (key === "return" || key === "enter") await demo.tap();
+      if (key === "return" || key === "enter") await demo.tap(signal);
       else if (key === "s") await demo.submit();
       else if (Object.hasOwn(toggles, key)) terminal.line(`              ${await toggles[key]?.()}`);
       else terminal.line(KEYS);
@@ -89,24 +89,21 @@ async function play(demo: Demo, terminal: Terminal, signal: AbortSignal): Promis
 }
 
 /** Each turns one trouble on or off and says what is now. */
-function togglesOf(demo: Demo): Readonly<Record<string, () => string | Promise<string>>> {
-  const { site, mfd } = demo;
+function togglesOf({ site, mfd }: Demo): Readonly<Record<string, () => string | Promise<string>>> {
   const on = new Set<string>();
-  const flip = (what: string) => (on.delete(what) ? false : on.add(what).has(what));
-  const printer =
-    (what: string, begin: (mfd: NonNullable<Demo["mfd"]>) => string, end: (mfd: NonNullable<Demo["mfd"]>) => string) =>
-    () => {
-      if (mfd === undefined) return "a real printer is jammed by hand";
-      return flip(what) ? begin(mfd) : end(mfd);
-    };
+  const printer = (key: string, begin: () => void, begun: string, end: () => void, ended: string) => () => {
+    if (mfd === undefined) return "a real printer is jammed by hand";
+    const begins = !on.delete(key);
+    if (begins) on.add(key);
+    if (begins) begin();
+    else end();
+    return begins ? begun : ended;
+  };
   return {
     u() {
-      if (site.reader.plugged) {
-        site.reader.unplug();
-        return "the reader is unplugged";
-      }
-      site.reader.plug();
-      return "the reader is plugged in; the agent finds it by itself";
+      if (site.reader.plugged) site.reader.unplug();
+      else site.reader.plug();
+      return site.reader.plugged ? "the reader is plugged in; the agent finds it by itself" : "the reader is unplugged";
     },
     async n() {
       if (site.networkCut) await site.healNetwork();
@@ -115,18 +112,24 @@ function togglesOf(demo: Demo): Readonly<Record<string, () => string | Promise<s
     },
     j: printer(
       "jam",
-      (it) => (it.jam(), "paper is jammed in the printer"),
-      (it) => (it.clearJam(), "the jam is cleared"),
+      () => mfd?.jam(),
+      "paper is jammed in the printer",
+      () => mfd?.clearJam(),
+      "the jam is cleared",
     ),
     p: printer(
       "paper",
-      (it) => (it.paperOut(), "the printer is out of paper"),
-      (it) => (it.paperIn(), "there is paper again"),
+      () => mfd?.paperOut(),
+      "the printer is out of paper",
+      () => mfd?.paperIn(),
+      "there is paper again",
     ),
     b: printer(
       "busy",
-      (it) => (it.busy(true), "somebody copies at the printer"),
-      (it) => (it.busy(false), "the printer is free"),
+      () => mfd?.busy(true),
+      "somebody copies at the printer",
+      () => mfd?.busy(false),
+      "the printer is free",
     ),
   };
 }

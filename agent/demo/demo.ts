@@ -103,7 +103,7 @@ export class Demo {
   }
 
   /** Holds the card on the reader; resolves when the tap has been dealt with to its end. */
-  async tap(): Promise<DemoResult> {
+  async tap(signal: AbortSignal): Promise<DemoResult> {
     const begun = new Promise<TapTrace>((resolve) => {
       this.#next = resolve;
     });
@@ -111,16 +111,16 @@ export class Demo {
       this.#say("nobody reads the reader: it is unplugged");
       return { outcome: "not read", jobs: [], timelineMs: {} };
     }
-    const trace = await begun;
-    await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error("the printer took too long")), TAP_MS);
-      this.#done.set(trace, () => {
-        clearTimeout(timer);
-        resolve();
-      });
-      if (isDone(trace)) this.#done.get(trace)?.();
+    const ended = AbortSignal.any([signal, AbortSignal.timeout(TAP_MS)]);
+    const gaveUp = new Promise<never>((_, reject) => {
+      ended.addEventListener("abort", () => reject(new Error("the demo was stopped, or the printer took too long")));
     });
-    this.#done.delete(trace);
+    const trace = await Promise.race([begun, gaveUp]);
+    const done = new Promise<void>((resolve) => {
+      if (isDone(trace)) resolve();
+      else this.#done.set(trace, resolve);
+    });
+    await Promise.race([done, gaveUp]);
     return this.#result(trace);
   }
 

@@ -155,7 +155,7 @@ function mendRead(binding: object | undefined): void {
 
 function readable({ poller }: LinuxBinding): Promise<void> {
   return new Promise((resolve, reject) => {
-    poller.once("readable", (error) => (error === null ? resolve() : reject(error)));
+    poller.once("readable", (error) => setImmediate(error === null ? resolve : () => reject(error)));
   });
 }
 

@@ -57,7 +57,7 @@ async function tapBlock(bed: Bed, file: string): Promise<number> {
   const printed = bed.outcomes(bed.printed + PRINTING);
   const [startedAt, answeredBefore] = [performance.now(), bed.answeredTaps];
   for (let tap = 0; tap < BLOCK; tap++) {
-    await bed.answered(answeredBefore + tap - WINDOW);
+    await bed.answered(answeredBefore + tap + 1 - WINDOW);
     // The cards behind the printing ones: one whose holder has no job, and one that nobody has.
     const prints = tap % (BLOCK / PRINTING) === 0;
     bed.tap(prints ? tap / (BLOCK / PRINTING) : tap % 5 === 1 ? PRINTING + 1 : PRINTING);

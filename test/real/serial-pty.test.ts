@@ -106,6 +106,7 @@ test("an otherwise idle process learns of each line at once, and of the unplug",
   });
   const said = createInterface({ input: idle.stdout })[Symbol.asyncIterator]();
   expect((await said.next()).value).toBe("open");
+  // Many, because a young process has other things that wake it now and then.
   for (let i = 0; i < 200; i += 1) {
     const card = `CARD${i}`;
     device.stdin.write(`${card}\n`);

@@ -87,13 +87,14 @@ test("an agent can ask for its claims without an outcome, and sees no other's", 
   floor9.close();
 });
 
-test("unknown card and disabled user get answers that are equal to the byte", async () => {
+test("unknown card and disabled user get answers that are equal to the byte, but for the tap's own id", async () => {
   await site.admin.addUser("ben");
   await site.admin.addCard("ben", "1234");
   await site.admin.enableUser("ben", false);
   const unknown = await lobby.post(paths.taps, lobby.tapBody("9999"));
   const disabled = await lobby.post(paths.taps, lobby.tapBody("1234"));
-  expect(disabled.body).toEqual(unknown.body);
+  const withoutTapId = ({ body, json }: typeof unknown) => body.toString().replaceAll(String(json.tapId), "");
+  expect(withoutTapId(disabled)).toEqual(withoutTapId(unknown));
   const comparable = ({ date: _, ...headers }: typeof unknown.headers) => headers;
   expect(comparable(disabled.headers)).toEqual(comparable(unknown.headers));
   expect(unknown.json).toMatchObject({ result: "refused" });

@@ -22,7 +22,8 @@ export function documentOf(size: number, seed = 1): Buffer {
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-const filesAreBusy = (): boolean => process.getActiveResourcesInfo().some((name) => name.startsWith("FSReq"));
+/** Requests to the file system: `FSReqPromise`, and `CloseReq` of a handle. */
+const filesAreBusy = (): boolean => process.getActiveResourcesInfo().some((name) => name.includes("Req"));
 
 /** Lets everything happen that can, then moves the clock on, until `done`; throws when that takes too long. */
 export async function until(clock: FakeClock, done: () => boolean, withinMs = 3_600_000): Promise<void> {

@@ -189,10 +189,11 @@ describe("appending", () => {
     await log.append("before", true);
     const prototype = await handlePrototype();
     const whole = prototype.write;
-    vi.spyOn(prototype, "write").mockImplementationOnce(async function (this: typeof prototype, bytes) {
-      await whole.call(this, bytes as Buffer, 0, 7);
+    const half = async function (this: typeof prototype, bytes: Buffer): Promise<never> {
+      await Reflect.apply(whole, this, [bytes, 0, 7]);
       throw failure("ENOSPC");
-    } as typeof whole);
+    };
+    vi.spyOn(prototype, "write").mockImplementationOnce(half as never);
     const cut = vi.spyOn(prototype, "truncate");
     cut.mockRejectedValueOnce(failure("EIO"));
     await expect(log.append("lost", true)).rejects.toMatchObject({ code: "storage-full" });
