@@ -16,6 +16,8 @@ export interface PrinterJob {
   readonly id: number;
   readonly name: string;
   readonly uuid?: string;
+  /** The requesting-user-name that it was made under: printers show and cancel a job for its owner only. */
+  readonly user?: string;
 }
 
 export interface PrinterJobStatus extends PrinterJob {

@@ -63,6 +63,7 @@ const RETRYABLE: ReadonlySet<string> = new Set([
  * waits for its jam to be cleared, job-canceled with one that may have put out pages (RFC 8011 B.1.5.5, B.1.5.9).
  */
 const REFUSALS: ReadonlySet<string> = new Set([
+  "printer-refused",
   "printer-busy",
   "printer-not-accepting",
   "printer-format-unsupported",

@@ -19,12 +19,13 @@ export interface LedgerEntry extends Claim {
   readonly reported: boolean;
 }
 
-const Job = z.object({ id: z.int(), name: z.string(), uuid: z.optional(z.string()) });
+const Job = z.object({ id: z.int(), name: z.string(), uuid: z.optional(z.string()), user: z.optional(z.string()) });
 const ReleaseRecord = z.object({
   phase: z.enum(PHASES),
   failures: z.int(),
   job: z.optional(Job),
   broken: z.optional(z.string()),
+  trouble: z.optional(z.string()),
   end: z.optional(
     z.object({
       word: z.enum(WORDS),

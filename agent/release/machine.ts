@@ -28,8 +28,9 @@ export interface Release {
   readonly job?: PrinterJob;
   /** Set when the transfer broke, or the agent died in it: whether the printer has the whole document is not known. */
   readonly broken?: string;
-  /** How often fetching or creating failed so far. */
+  /** How often fetching or creating failed so far, and why the last time. */
   readonly failures: number;
+  readonly trouble?: string;
   readonly end?: {
     readonly word: Word;
     readonly reason: string;
@@ -115,10 +116,13 @@ export function step(state: Release, input: Input): Step {
 
 /** Nothing was printed: try again, or give the claim back. */
 function beforeSending(state: Release, input: Input, retry: "fetch" | "create" | undefined): Step {
-  if (input.type === "deadline") return returned(state, "release-deadline");
+  if (input.type === "deadline") return returned(state, state.trouble ?? "release-deadline");
   if (input.type !== "failed") return { state, effects: [] };
   if (!input.retry || retry === undefined) return returned(state, input.code);
-  return { state: { ...state, failures: state.failures + 1 }, effects: [{ type: "later", effect: retry }] };
+  return {
+    state: { ...state, failures: state.failures + 1, trouble: input.code },
+    effects: [{ type: "later", effect: retry }],
+  };
 }
 
 function returned(state: Release, reason: string): Step {

@@ -52,15 +52,12 @@ export interface IppPrinterOptions {
 const CAPABILITIES_MS = 300_000;
 const FALLBACK_FORMAT = "application/octet-stream";
 const UNKNOWN: PrinterVerdict = { verdict: "unknown", conditions: [], at: undefined };
-/** Whose job it is, for the jobs that this process made last. */
-const REMEMBERED_USERS = 256;
 
 export class IppPrinter implements Printer {
   readonly name: string;
   readonly #options: IppPrinterOptions;
   readonly #client: IppClient;
   readonly #counters: Record<string, number> = { requests: 0, documents: 0, bytes: 0 };
-  readonly #users = new Map<string, string>();
   #capabilities: { readonly known: Capabilities; readonly at: number } | undefined;
   /** A printer may list Create-Job and still not have it. */
   #noCreateJob = false;
@@ -108,7 +105,6 @@ export class IppPrinter implements Printer {
       const known = await this.#known(signal);
       formatFor(request.format, known);
       if (!this.#createsJobs(known)) return undefined;
-      this.#remember(request);
       const group = this.#group(request.user, undefined, nameText("job-name", request.name));
       const reply = await this.#client.call(OPERATION.createJob, [group], false, signal);
       if (reply.code === STATUS.operationNotSupported) {
@@ -116,7 +112,7 @@ export class IppPrinter implements Printer {
         return undefined;
       }
       const { id, uuid } = created(succeeded(reply), request.name);
-      return { id, name: request.name, ...(uuid === undefined ? {} : { uuid }) };
+      return { id, name: request.name, user: request.user, ...(uuid === undefined ? {} : { uuid }) };
     });
   }
 
@@ -128,7 +124,6 @@ export class IppPrinter implements Printer {
   ): Promise<PrinterJobStatus> {
     return this.#counted("send", async () => {
       const format = formatFor(request.format, await this.#knownBeforeSending(signal));
-      this.#remember(request);
       const attributes =
         job === undefined
           ? [nameText("job-name", request.name), mediaType("document-format", format)]
@@ -136,7 +131,7 @@ export class IppPrinter implements Printer {
       const operation = job === undefined ? OPERATION.printJob : OPERATION.sendDocument;
       const group = this.#group(request.user, job?.id, ...attributes);
       const reply = await this.#client.send(operation, [group], document, signal);
-      return created(succeeded(reply), request.name, job);
+      return { ...created(succeeded(reply), request.name, job), user: request.user };
     });
   }
 
@@ -158,7 +153,7 @@ export class IppPrinter implements Printer {
         const reply = succeeded(await this.#client.call(OPERATION.getJobs, [group], true, signal));
         const found = groupsOf(reply, GROUP.job).map((jobGroup) => jobStatusOf(jobGroup));
         const ours = found.find((candidate) => candidate?.name === name);
-        if (ours !== undefined) return ours;
+        if (ours !== undefined) return { ...ours, user };
       }
       return undefined;
     });
@@ -168,7 +163,7 @@ export class IppPrinter implements Printer {
     return this.#counted("cancelJob", async () => {
       // After a power cycle the id may be another person's job: that one must not be cancelled.
       if ((await this.#jobStatus(job, signal)) === undefined) return;
-      const group = this.#group(this.#userOf(job), job.id);
+      const group = this.#group(job.user ?? "", job.id);
       const reply = await this.#client.call(OPERATION.cancelJob, [group], true, signal);
       if (reply.code === STATUS.notPossible || isUnknownJob(reply)) return;
       succeeded(reply);
@@ -176,13 +171,14 @@ export class IppPrinter implements Printer {
   }
 
   async #jobStatus(job: PrinterJob, signal: AbortSignal): Promise<PrinterJobStatus | undefined> {
-    const group = this.#group(this.#userOf(job), job.id, keyword("requested-attributes", ...JOB_ATTRIBUTES));
+    const group = this.#group(job.user ?? "", job.id, keyword("requested-attributes", ...JOB_ATTRIBUTES));
     const reply = await this.#client.call(OPERATION.getJobAttributes, [group], true, signal);
     if (isUnknownJob(reply)) return undefined;
     const status = jobStatusOf(groupsOf(succeeded(reply), GROUP.job)[0]);
     if (status?.id !== job.id || status.name !== job.name) return undefined;
     const otherUuid = job.uuid !== undefined && status.uuid !== undefined && status.uuid !== job.uuid;
-    return otherUuid ? undefined : status;
+    if (otherUuid) return undefined;
+    return job.user === undefined ? status : { ...status, user: job.user };
   }
 
   async #ask(signal: AbortSignal): Promise<IppGroup | undefined> {
@@ -226,17 +222,6 @@ export class IppPrinter implements Printer {
       nameText("requesting-user-name", nameOf(name)),
       ...rest,
     );
-  }
-
-  /** Printers let only a job's owner see its name and cancel it. */
-  #userOf(job: PrinterJob): string {
-    return this.#users.get(job.name) ?? "";
-  }
-
-  #remember({ name, user }: JobRequest): void {
-    this.#users.set(name, user);
-    const [oldest] = this.#users.keys();
-    if (this.#users.size > REMEMBERED_USERS && oldest !== undefined) this.#users.delete(oldest);
   }
 
   async #counted<T>(what: string, work: () => Promise<T>): Promise<T> {

@@ -122,7 +122,8 @@ export function refusalOf(reply: IppMessage): PrinterError | undefined {
     case STATUS.busy:
       return new PrinterError("printer-busy", detail);
     default:
-      return new PrinterError("printer-refused", detail);
+      // 0x05xx is the printer's own trouble, whatever its name (RFC 8011 B.1.5); it may have taken the job all the same.
+      return new PrinterError(reply.code >= 0x0500 ? "printer-unavailable" : "printer-refused", detail);
   }
 }
 

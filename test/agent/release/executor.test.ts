@@ -202,7 +202,7 @@ describe("the transfer", () => {
     ["printer-not-accepting", "not printed"],
     // RFC 8011 B.1.5.5: the reply of a printer that took the job and jammed.
     ["printer-unavailable", "unknown"],
-    ["printer-refused", "unknown"],
+    ["printer-refused", "not printed"],
   ] as const)("with Print-Job, the reply %s means %s", async (code, word) => {
     held();
     world.printer.hasCreateJob = false;

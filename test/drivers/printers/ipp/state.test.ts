@@ -66,7 +66,8 @@ test.each([
   [0x0505, "printer-unavailable"],
   [0x0506, "printer-not-accepting"],
   [0x0507, "printer-busy"],
-  [0x0599, "printer-refused"],
+  [0x0500, "printer-unavailable"],
+  [0x0599, "printer-unavailable"],
 ])("IPP status %i maps to %s", (code, expected) => {
   expect(refusalOf({ version: 0x0200, code, requestId: 1, groups: [], data: new Uint8Array(0) })?.code).toBe(expected);
 });
