@@ -1,6 +1,5 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
-import { join } from "node:path";
 import { check, holdsSecret, type TomlTable } from "./check.ts";
 import { type ConfigCode, ConfigError, type ConfigProblem } from "./config-error.ts";
 import { KeyLines } from "./key-lines.ts";
@@ -11,7 +10,7 @@ type CamelKeys<T> = T extends unknown ? { readonly [K in keyof T & string as Cam
 /** Optional keys whose default depends on other keys have been filled in. */
 type Filled<T> = { [K in keyof T]-?: Exclude<T[K], undefined> };
 
-/** `stateDir`, `controlSocket`, `logLevel`, `spoolRamMib`, `name`. */
+/** `stateDir`, `logLevel`, `spoolRamMib`, `name`. */
 export type AgentConfig = CamelKeys<Filled<Checked["agent"]>>;
 /** `url`, `ca`, `keyPins`, `bearerKey`, and `cardKey` and `manifestKey` as 32 bytes each. */
 export type CentralConfig = CamelKeys<Checked["central"]>;
@@ -79,7 +78,7 @@ async function parseToml(toml: string, file: string): Promise<TomlTable> {
 
 function configOf({ agent, central, printer, reader }: Checked): Config {
   return {
-    agent: camelKeys({ ...agent, control_socket: agent.control_socket ?? join(agent.state_dir, "control.sock") }),
+    agent: camelKeys(agent),
     central: camelKeys(central),
     printers: printer.map(({ snmp, ...rest }) => ({
       ...camelKeys(rest),

@@ -55,11 +55,6 @@ const Agent = z.strictObject({
   state_dir: key(z._default(path(), "/var/lib/printgate"), {
     doc: "Where the agent keeps what must survive a restart, such as the ledger.",
   }),
-  control_socket: key(z.optional(path()), {
-    doc: "The socket through which `printgate status` and others ask the running agent.",
-    otherwise: "control.sock in state_dir",
-    example: '"/run/printgate/control.sock"',
-  }),
   log_level: key(z._default(oneOf(["debug", "info", "warn", "error"]), "info"), {
     doc: "The least important entries of the log.",
   }),

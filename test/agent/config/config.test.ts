@@ -41,7 +41,6 @@ describe("a good configuration", () => {
     expect(agent).toEqual({
       name: "lobby",
       stateDir: "/var/lib/printgate",
-      controlSocket: "/var/lib/printgate/control.sock",
       logLevel: "info",
       spoolRamMib: 32,
     });
@@ -79,13 +78,6 @@ snmp = { host = "10.9.9.9", port = 1161 }\n\n[[reader]]`;
       { host: "2001:db8::5", port: 161, community: "public" },
       { host: "10.9.9.9", port: 1161, community: "public" },
     ]);
-  });
-
-  it("keeps the control socket in the state directory unless another is named", async () => {
-    const moved = await parseConfig(having('"lobby"', '"lobby"\nstate_dir = "/srv/pg"'), "p.toml");
-    expect(moved.agent.controlSocket).toBe("/srv/pg/control.sock");
-    const named = await parseConfig(having('"lobby"', '"lobby"\ncontrol_socket = "/run/pg.sock"'), "p.toml");
-    expect(named.agent.controlSocket).toBe("/run/pg.sock");
   });
 
   it("takes the names that the protocol takes", async () => {

@@ -20,18 +20,14 @@ describe("the example", () => {
     const all = filledIn(EXAMPLE)
       .replace(/^#connect = .*$/m, "")
       .replace(/^#([a-z0-9_]+ = )/gm, "$1");
-    const { agent, readers } = await parseConfig(all, "example");
-    expect(agent.controlSocket).toBe("/run/printgate/control.sock");
+    const { readers } = await parseConfig(all, "example");
     expect(readers[2]).toMatchObject({ port: "usb-0000:01:00.0-1.2", serialNumber: "0001" });
   });
 
   it("shows the defaults that hold when nothing is set", async () => {
     const unset = await parseConfig(filledIn(EXAMPLE), "example");
     const set = await parseConfig(
-      filledIn(EXAMPLE).replace(
-        /^#(?!connect|pipeline|control_socket|host|serial_number|port = ")([a-z0-9_]+ = )/gm,
-        "$1",
-      ),
+      filledIn(EXAMPLE).replace(/^#(?!connect|pipeline|host|serial_number|port = ")([a-z0-9_]+ = )/gm, "$1"),
       "example",
     );
     expect(set.agent).toEqual(unset.agent);
