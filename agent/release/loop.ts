@@ -156,7 +156,7 @@ export class ReleaseLoop {
   }
 
   async #tap(trace: TapTrace, read: Read, at: number): Promise<void> {
-    const { central, clock, printers } = this.#context;
+    const { central, clock, log, printers } = this.#context;
     const { signal } = this.#stopping;
     const printer = printers.get(trace.printer);
     const executor = this.#executors.get(trace.printer);
@@ -185,6 +185,9 @@ export class ReleaseLoop {
     const answer = await asked;
     stage("answered");
     this.#count(answer.result);
+    const jobs = answer.result === "accepted" ? answer.jobs.length : 0;
+    const { tapId, reader, card } = trace;
+    log.info({ tap: tapId, reader, printer: trace.printer, card, result: answer.result, jobs }, "tap");
     if (answer.result === "refused") return this.#tell(trace, "unknown-card");
     if (answer.jobs.length === 0) return this.#tell(trace, "no-jobs");
     this.#tell(trace, "accepted");
@@ -254,6 +257,11 @@ export class ReleaseLoop {
       const signal = signalForEnd(release, trace.jobs);
       if (signal !== undefined) this.#tell(trace, signal);
     }
+    const { phase, end } = release;
+    this.#context.log.info(
+      { job: claim.jobId, printer: claim.printer, phase, word: end?.word, reason: end?.reason },
+      "release ended",
+    );
     this.#claims.drop(claim.claimId);
     this.#reporter.kick();
   }
