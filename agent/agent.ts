@@ -14,7 +14,7 @@ import { toCardNumber } from "./cards/pipeline.ts";
 import { cardToken } from "./cards/token.ts";
 import type { Config } from "./config/config.ts";
 import { ControlSocket } from "./health/control-socket.ts";
-import type { AgentStatus, ShownError } from "./health/status.ts";
+import { type AgentStatus, type ShownError, summed } from "./health/status.ts";
 import { CentralLink } from "./link/client.ts";
 import { LINK_CODES } from "./link/link-error.ts";
 import { Ledger } from "./release/ledger.ts";
@@ -159,7 +159,8 @@ export class Agent {
           snmp: printer?.verdict.verdict ?? "unknown",
           conditions: printer?.verdict.conditions ?? [],
           depth: executor?.depth ?? 0,
-          counters: { ...printer?.counters, ...executor?.counters },
+          // What both count, the driver counts more completely: each request, not each step of a release.
+          counters: { ...executor?.counters, ...printer?.counters },
         };
       }),
       ledger: {
@@ -169,7 +170,7 @@ export class Agent {
         inDoubt: this.#ledger.entries.filter(({ release }) => release.phase === "IN_DOUBT").length,
       },
       taps: this.#loop.traces,
-      counters: { ...this.#loop.counters, ...this.#loop.claims.counters, ...this.#loop.reporter.counters },
+      counters: summed(this.#loop.counters, this.#loop.claims.counters, this.#loop.reporter.counters),
       memoryMiB: Math.round(process.memoryUsage.rss() / 2 ** 20),
     };
   }

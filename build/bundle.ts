@@ -1,5 +1,15 @@
-import { readFile, rm, stat } from "node:fs/promises";
+import { readFile, rm, stat, writeFile } from "node:fs/promises";
 import { build } from "esbuild";
+
+/**
+ * How the bundle is run on a Pi. V8 lets its young generation grow to 16 MiB times three under a flood of taps and never
+ * gives it back; taps are short-lived, so a small one costs them nothing. One helper thread is enough for one core's work.
+ */
+export const RUNTIME_FLAGS = ["--max-semi-space-size=1", "--max-old-space-size=96", "--v8-pool-size=1"] as const;
+
+const LAUNCHER = `#!/bin/sh
+exec "\${PRINTGATE_NODE:-node}" ${RUNTIME_FLAGS.join(" ")} "$(dirname "$(readlink -f "$0")")/printgate.mjs" "$@"
+`;
 
 /**
  * Bundles the agent to dist/: ES modules, split so that a driver or command is loaded only when it is used.
@@ -33,11 +43,14 @@ export async function bundle(outdir: string): Promise<void> {
     },
     logLevel: "warning",
   });
+  await writeFile(`${outdir}/printgate`, LAUNCHER, { mode: 0o755 });
 }
 
 if (import.meta.main) {
   const outdir = new URL("../dist", import.meta.url).pathname;
   await bundle(outdir);
   const { size } = await stat(`${outdir}/printgate.mjs`);
-  process.stdout.write(`dist/printgate.mjs ${(size / 1024).toFixed(0)} KiB and its parts\n`);
+  process.stdout.write(
+    `dist/printgate: the launcher; dist/printgate.mjs (${(size / 1024).toFixed(0)} KiB) and its parts\n`,
+  );
 }

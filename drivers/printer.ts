@@ -73,7 +73,7 @@ export interface Printer {
   start(): void;
   /** Get-Printer-Attributes, now. */
   state(signal: AbortSignal): Promise<PrinterState>;
-  /** Opens the connection for the next document ahead of time, if there is none waiting. Never throws. */
+  /** A tap came: opens the connection for the next document, if there is none waiting, and watches health closely. Never throws. */
   prepare(): void;
   /** Create-Job. `undefined`: this printer has none, `send` will use Print-Job. */
   createJob(request: JobRequest, signal: AbortSignal): Promise<PrinterJob | undefined>;

@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import { systemClock } from "../../drivers/clock.ts";
 import { silentLog } from "../../drivers/log.ts";
 import { controlSocketPath, printerOf } from "../agent.ts";
@@ -6,7 +5,6 @@ import { askStatus } from "../health/control-socket.ts";
 import { type Check, check, checkClock, checkStorage } from "../health/doctor.ts";
 import type { AgentStatus } from "../health/status.ts";
 import { CentralLink } from "../link/client.ts";
-import { StorageError } from "../storage/storage-error.ts";
 import { type Command, EXIT } from "./command.ts";
 import { configOf } from "./config-option.ts";
 
@@ -37,9 +35,6 @@ runs, each reader. Prints nothing and changes nothing. Exit code 0 when nothing 
       name: "configuration",
       result: "pass",
       evidence: `agent ${name}, ${config.printers.length} printer(s), ${config.readers.length} reader(s)`,
-    });
-    await mkdir(stateDir, { recursive: true, mode: 0o700 }).catch((error: unknown) => {
-      throw StorageError.from(error, `make ${stateDir}`);
     });
     add(await checkStorage(stateDir, clock));
 

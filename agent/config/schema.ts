@@ -32,6 +32,13 @@ const url = (form: string, protocols: readonly string[]) =>
     return value;
   });
 
+const origin = (form: string) =>
+  parsed(form, (value) => {
+    const { protocol, origin: bare, href } = new URL(value);
+    demand(protocol === "https:" && href === `${bare}/`);
+    return value;
+  });
+
 const certificates = () =>
   parsed("one or more certificates in PEM", (pem) => {
     demand(new X509Certificate(pem).raw.length > 0);
@@ -65,7 +72,7 @@ const Agent = z.strictObject({
 });
 
 const Central = z.strictObject({
-  url: key(url("an https:// URL without user, query and fragment", ["https:"]), {
+  url: key(origin("https:// with a host and, if need be, a port, and nothing more"), {
     doc: "Where the central server answers. Only https.",
     example: PASTE,
   }),
@@ -78,7 +85,11 @@ const Central = z.strictObject({
     example: `[${PASTE}, ${PASTE}]`,
   }),
   bearer_key: key(
-    text("16 to 512 of A-Z, a-z, 0-9, `-`, `.`, `_`, `~`, `+`, `/`, `=`", /^[A-Za-z0-9._~+/=-]{16,512}$/),
+    // RFC 6750 2.1
+    text(
+      "16 to 500 of A-Z, a-z, 0-9, `-`, `.`, `_`, `~`, `+`, `/`; `=` at the end only",
+      /^[A-Za-z0-9._~+/-]{16,500}=*$/,
+    ),
     {
       doc: "What this agent shows to the central server.",
       example: PASTE,

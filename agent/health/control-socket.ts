@@ -1,6 +1,7 @@
 import { chmod, unlink } from "node:fs/promises";
 import { createServer, request, type Server } from "node:http";
 import { connect } from "node:net";
+import { codeOf } from "../../drivers/coded-error.ts";
 import { StorageError } from "../storage/storage-error.ts";
 
 /**
@@ -19,8 +20,8 @@ export class ControlSocket {
     const server = createServer((incoming, reply) => {
       incoming.resume();
       const found = incoming.method === "GET" && incoming.url === "/status";
-      reply.writeHead(found ? 200 : 404, { "content-type": "application/json" });
-      reply.end(JSON.stringify(found ? status() : { code: "not-found" }));
+      const [code, body] = found ? told(status) : [404, { code: "not-found" }];
+      reply.writeHead(code, { "content-type": "application/json" }).end(JSON.stringify(body));
     });
     server.headersTimeout = server.requestTimeout = 5000;
     server.maxConnections = 16;
@@ -35,9 +36,12 @@ export class ControlSocket {
           resolve();
         });
       });
+      server.on("error", () => {}); // one connection that could not be accepted; whoever asked notices
       await chmod(path, 0o600);
     } catch (error) {
       server.close();
+      // Another agent that starts at this instant was quicker.
+      if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") throw new StorageError("storage-in-use", path);
       throw StorageError.from(error, `listen on ${path}`);
     }
     return new ControlSocket(server);
@@ -48,6 +52,15 @@ export class ControlSocket {
       this.#server.close(() => resolve()); // also removes the socket file
       this.#server.closeAllConnections();
     });
+  }
+}
+
+/** Without a free descriptor even asking for the memory in use throws; that must not end the agent. */
+function told(status: () => object): [code: number, body: object] {
+  try {
+    return [200, status()];
+  } catch (error) {
+    return [500, { code: codeOf(error) }];
   }
 }
 
@@ -68,7 +81,11 @@ const MAX_STATUS_BYTES = 4 * 2 ** 20;
 /** What the running agent answers, or `undefined` if none runs behind this socket. */
 export function askStatus(path: string, timeoutMs = 5000): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const asked = request({ socketPath: path, path: "/status", timeout: timeoutMs }, (reply) => {
+    const asked = request({ socketPath: path, path: "/status", timeout: timeoutMs, agent: false }, (reply) => {
+      if (reply.statusCode !== 200) {
+        asked.destroy(new Error(`the agent answers ${reply.statusCode}`));
+        return;
+      }
       let text = "";
       reply.setEncoding("utf8");
       reply.on("data", (piece: string) => {

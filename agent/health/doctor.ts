@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { existsSync } from "node:fs";
 import { statfs, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { Clock } from "../../drivers/clock.ts";
@@ -38,6 +39,10 @@ const SLOW_FSYNC_MS = 250;
 
 export function checkStorage(stateDir: string, clock: Clock): Promise<Check> {
   return check("storage", async () => {
+    // Not made here: made by root, it would be closed to the agent's user.
+    if (!existsSync(stateDir)) {
+      return { result: "warn", evidence: `${stateDir} is not there`, next: "The agent makes it at its first start." };
+    }
     const path = join(stateDir, `.doctor-${randomBytes(6).toString("hex")}`);
     const start = clock.monotonic();
     await replaceFile(path, randomBytes(4096));
@@ -52,7 +57,7 @@ export function checkStorage(stateDir: string, clock: Clock): Promise<Check> {
   });
 }
 
-/** Certificates of a later time than this cannot be judged; the program itself is not older. */
+/** A clock before this is wrong: the program is not older. */
 const BUILT_AFTER = Date.UTC(2026, 10, 1);
 
 export function checkClock(clock: Clock, serverTime: string | undefined): Promise<Check> {

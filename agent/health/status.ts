@@ -5,6 +5,13 @@ import type { TapTrace } from "../release/trace.ts";
 
 export type Counts = Readonly<Record<string, number>>;
 
+/** Pure: the counters of several parts as one; a name that two of them use is added up. */
+export function summed(...parts: readonly Counts[]): Counts {
+  const sums: Record<string, number> = {};
+  for (const [name, count] of parts.flatMap((part) => Object.entries(part))) sums[name] = (sums[name] ?? 0) + count;
+  return sums;
+}
+
 /** An error as the status, the page and the log show it. */
 export interface ShownError {
   readonly code: string;

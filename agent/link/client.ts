@@ -19,7 +19,7 @@ import { DocumentReply } from "./document.ts";
 import { KeepWarm } from "./keep-warm.ts";
 import { Line, type LineExchange } from "./line.ts";
 import { LINK_CODES, type LinkCode, LinkError } from "./link-error.ts";
-import { JsonReply, MAX_SMALL_JSON_BYTES, type StatusCodes } from "./reply.ts";
+import { type ClaimLost, JsonReply, MAX_SMALL_JSON_BYTES } from "./reply.ts";
 import { checkedSettings, type LinkSettings } from "./settings.ts";
 
 /** In ms; each covers a retry too. */
@@ -75,7 +75,7 @@ interface Question<T> {
   readonly answer: z.ZodMiniType<T>;
   /** Octets of the answer. */
   readonly cap?: number;
-  readonly statusCodes?: StatusCodes;
+  readonly claimLost?: ClaimLost;
   /** What the answer must name, so that an answer to another request is not taken for it. */
   readonly names?: (content: T) => boolean;
   readonly took?: (content: T, exchange: LineExchange, headers: IncomingHttpHeaders) => void;
@@ -84,7 +84,7 @@ interface Question<T> {
 const SELF = { operation: "self", path: paths.self, answer: AgentSelf } as const;
 /** 1000 claims of at most 230 octets, with room. */
 const MAX_CLAIMS_BYTES = 512 * 1024;
-const CLAIM_LOST: StatusCodes = { 404: "link-claim-lost", 409: "link-claim-lost", 410: "link-claim-lost" };
+const CLAIM_LOST: ClaimLost = new Set(["claim-over", "document-gone"]);
 /** The first is for control requests, the second for documents, both kept warm; the others step in when those are busy. */
 const LINES = 6;
 const WARM_LINES = 2;
@@ -171,13 +171,13 @@ export class CentralLink {
       answer: OutcomeAnswer,
     } as const;
     const names = ({ claimId }: OutcomeAnswer) => claimId === outcome.claimId;
-    return this.#ask({ ...question, names, statusCodes: CLAIM_LOST }, this.#controlLine(), signal);
+    return this.#ask({ ...question, names, claimLost: CLAIM_LOST }, this.#controlLine(), signal);
   }
 
   renewLease(jobId: string, claimId: string, signal?: AbortSignal): Promise<LeaseAnswer> {
     const question = { operation: "lease", path: paths.lease(jobId), body: { claimId }, answer: LeaseAnswer } as const;
     const names = (content: LeaseAnswer) => content.claimId === claimId;
-    return this.#ask({ ...question, names, statusCodes: CLAIM_LOST }, this.#controlLine(), signal);
+    return this.#ask({ ...question, names, claimLost: CLAIM_LOST }, this.#controlLine(), signal);
   }
 
   claims(signal?: AbortSignal): Promise<AgentClaims> {
@@ -227,7 +227,7 @@ export class CentralLink {
   /** No promise but its own between the reply's last octet and the caller: this is on the way of every tap. */
   #ask<T>(question: Question<T>, line: Line, signal: AbortSignal | undefined): Promise<T> {
     return new Promise((resolve, reject) => {
-      const { operation, path, body, answer, cap, statusCodes, names, took } = question;
+      const { operation, path, body, answer, cap, claimLost, names, took } = question;
       this.#mayAsk(operation);
       const reply = new JsonReply(cap ?? MAX_SMALL_JSON_BYTES);
       const content = body === undefined ? undefined : JSON.stringify(body);
@@ -239,7 +239,7 @@ export class CentralLink {
         head: (status, headers) => reply.head(status, headers),
         piece: (bytes) => reply.piece(bytes),
         settle: (exchange, error) => {
-          const result = error ?? reply.read(answer, statusCodes ?? {});
+          const result = error ?? reply.read(answer, claimLost);
           if (result instanceof LinkError) return reject(this.#failed(operation, result));
           if (names?.(result) === false) {
             return reject(this.#failed(operation, new LinkError("link-bad-reply", "an answer to another request")));

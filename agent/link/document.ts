@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { LineExchange, Receiver } from "./line.ts";
 import { LinkError } from "./link-error.ts";
-import { isPlain, JsonReply, MAX_SMALL_JSON_BYTES, type StatusCodes } from "./reply.ts";
+import { type ClaimLost, isPlain, JsonReply, MAX_SMALL_JSON_BYTES } from "./reply.ts";
 
 /** Reading from the connection stops above these: octets, and pieces, because a hostile server may send tiny ones. */
 const HIGH_WATER_BYTES = 256 * 1024;
@@ -10,7 +10,7 @@ const HIGH_WATER_PIECES = 64;
 /** The body of a document as it comes. Whoever reads slowly slows the server down; only silence is a stall. */
 export class DocumentReply implements Receiver {
   readonly #betweenPiecesMs: number;
-  readonly #statusCodes: StatusCodes;
+  readonly #claimLost: ClaimLost;
   /** Told of the end; the error that it returns is the one to throw. */
   readonly #settled: (error: LinkError | undefined) => LinkError | undefined;
   #exchange: LineExchange | undefined;
@@ -25,11 +25,11 @@ export class DocumentReply implements Receiver {
 
   constructor(
     betweenPiecesMs: number,
-    statusCodes: StatusCodes,
+    claimLost: ClaimLost,
     settled: (error: LinkError | undefined) => LinkError | undefined,
   ) {
     this.#betweenPiecesMs = betweenPiecesMs;
-    this.#statusCodes = statusCodes;
+    this.#claimLost = claimLost;
     this.#settled = settled;
   }
 
@@ -89,7 +89,7 @@ export class DocumentReply implements Receiver {
   }
 
   settle(_exchange: LineExchange, error?: LinkError): void {
-    this.#end = this.#settled(error ?? this.#problem?.error(this.#statusCodes)) ?? "whole";
+    this.#end = this.#settled(error ?? this.#problem?.error(this.#claimLost)) ?? "whole";
     this.#wake?.();
   }
 }

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type * as z from "zod/mini";
+import type { ProblemCode } from "../protocol/problems.ts";
 import { Problem } from "../protocol/schema.ts";
 import { LinkError } from "./link-error.ts";
 
@@ -55,8 +56,8 @@ export class JsonReply {
   }
 
   /** The content of a whole reply, or the error that it stands for. */
-  read<T>(schema: z.ZodMiniType<T>, statusCodes: StatusCodes): T | LinkError {
-    if (this.#status !== 200) return this.error(statusCodes);
+  read<T>(schema: z.ZodMiniType<T>, claimLost?: ClaimLost): T | LinkError {
+    if (this.#status !== 200) return this.error(claimLost);
     if (this.#isDense()) return new LinkError("link-reply-too-large", `more than ${MAX_JSON_VALUES} JSON values`);
     const content = this.#json();
     if (content === undefined) return new LinkError("link-bad-reply", "200 with broken JSON");
@@ -67,8 +68,8 @@ export class JsonReply {
   }
 
   /** What a whole reply of a status other than 200 stands for. */
-  error(statusCodes: StatusCodes): LinkError {
-    return statusError(this.#status, this.headers, this.#problem(), statusCodes);
+  error(claimLost?: ClaimLost): LinkError {
+    return statusError(this.#status, this.headers, this.#problem(), claimLost);
   }
 
   /** Each value but the first takes a comma or a bracket, so their number bounds what the parser allocates. */
@@ -97,18 +98,20 @@ export class JsonReply {
   }
 }
 
-/** Statuses that mean something particular to one operation. */
-export type StatusCodes = Readonly<Partial<Record<number, "link-claim-lost">>>;
+/**
+ * The problems by which the server lets go of a claim. A status alone does not: a 404 may come from a server of another
+ * version or from what stands in front of it, and an outcome that is taken for told is never told again.
+ */
+export type ClaimLost = ReadonlySet<ProblemCode>;
 
 function statusError(
   status: number,
   headers: IncomingHttpHeaders,
   problem: string,
-  particular: StatusCodes,
+  claimLost: ReadonlySet<string> | undefined,
 ): LinkError {
   const detail = problem === "" ? `${status}` : `${status} ${problem}`;
-  const known = particular[status];
-  if (known !== undefined) return new LinkError(known, detail);
+  if (claimLost?.has(problem)) return new LinkError("link-claim-lost", detail);
   if (status === 401 || status === 403) return new LinkError("link-refused", detail);
   if (status === 429)
     return new LinkError("link-rate-limited", detail, retryAfterMs(headers) ?? DEFAULT_RETRY_AFTER_MS);

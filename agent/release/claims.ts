@@ -59,6 +59,7 @@ export class Claims {
 
   /** An answer of the server may have been lost; what it claimed for us is given back soon. */
   doubt(): void {
+    if (this.#doubtful) return; // it is on its way; one tap after the other must not put it off
     this.#doubtful = true;
     this.#next(RECONCILE_SOON_MS);
   }

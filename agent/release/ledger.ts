@@ -36,7 +36,7 @@ const ReleaseRecord = z.object({
   ),
 });
 const ClaimRecord = z.object({ jobId: z.string(), tapId: z.string(), printer: z.string() });
-/** One line of the file: a claim's first record names it in full, and so does a durable one; others by `c` alone. */
+/** One line of the file: a claim's first record names it in full, and so does one after a write that failed; others by `c` alone. */
 const LedgerRecord = z.union([
   z.object({ c: z.string(), claim: z.optional(ClaimRecord), release: ReleaseRecord, at: z.string() }),
   z.object({ c: z.string(), claim: ClaimRecord, at: z.string() }),
@@ -65,6 +65,9 @@ export class Ledger {
   readonly health: LedgerHealth;
   readonly #log: AppendLog;
   readonly #entries: Map<string, LedgerEntry>;
+  /** By claim, the number of its last record, until that is in the file; a record after a lost one must stand alone. */
+  readonly #unwritten = new Map<string, number>();
+  #appended = 0;
   #trusted: boolean;
 
   private constructor(log: AppendLog, entries: Map<string, LedgerEntry>, vouched: boolean, health: LedgerHealth) {
@@ -108,20 +111,18 @@ export class Ledger {
   claim({ jobId, claimId, tapId, printer }: Claim, at: string): Promise<void> {
     if (this.has(claimId)) throw new Error("the ledger was told of a claim twice");
     this.#entries.set(claimId, { jobId, claimId, tapId, printer, release: claimed, at, reported: false });
-    return this.#append({ c: claimId, claim: { jobId, tapId, printer }, at }, false);
+    return this.#append(claimId, { c: claimId, claim: { jobId, tapId, printer }, at }, false);
   }
 
   /** `durable` is asked for SENDING: its promise resolves after the fsync. */
   record(claimId: string, release: Release, at: string, durable: boolean): Promise<void> {
-    const { jobId, tapId, printer } = this.#update(claimId, { release, at });
-    // It must stand even if the write of the claim's first record failed.
-    const claim = durable ? { claim: { jobId, tapId, printer } } : {};
-    return this.#append({ c: claimId, ...claim, release, at }, durable);
+    this.#update(claimId, { release, at });
+    return this.#append(claimId, { c: claimId, release, at }, durable);
   }
 
   reported(claimId: string, at: string): Promise<void> {
     this.#update(claimId, { reported: true, at });
-    return this.#append({ c: claimId, reported: true, at }, false);
+    return this.#append(claimId, { c: claimId, reported: true, at }, false);
   }
 
   /** Rewrites the file when it has grown: all that is open or unreported, and the newest settled entries. */
@@ -130,6 +131,7 @@ export class Ledger {
     const settled = this.entries.filter((entry) => hasEnded(entry.release) && entry.reported);
     for (const entry of settled.slice(0, Math.max(0, settled.length - KEPT_SETTLED))) {
       this.#entries.delete(entry.claimId);
+      this.#unwritten.delete(entry.claimId);
     }
     await this.#rewrite(this.#trusted);
   }
@@ -148,20 +150,23 @@ export class Ledger {
     return this.#log.close();
   }
 
-  #update(claimId: string, change: Partial<LedgerEntry>): LedgerEntry {
+  #update(claimId: string, change: Partial<LedgerEntry>): void {
     const entry = this.#entries.get(claimId);
     if (entry === undefined) throw new Error("the ledger was told of a claim that it never saw");
-    const changed = { ...entry, ...change };
-    this.#entries.set(claimId, changed);
-    return changed;
+    this.#entries.set(claimId, { ...entry, ...change });
   }
 
   #rewrite(vouched: boolean): Promise<void> {
     return this.#log.rewrite(() => [...(vouched ? [{ vouched }] : []), ...this.entries.flatMap(records)]);
   }
 
-  #append(record: LedgerRecord, durable: boolean): Promise<void> {
-    return this.#log.append(record, durable);
+  async #append(claimId: string, record: LedgerRecord, durable: boolean): Promise<void> {
+    const entry = this.#unwritten.has(claimId) ? this.#entries.get(claimId) : undefined;
+    const number = ++this.#appended;
+    this.#unwritten.set(claimId, number);
+    const standing = entry === undefined ? [record] : records(entry);
+    await Promise.all(standing.map((one) => this.#log.append(one, durable)));
+    if (this.#unwritten.get(claimId) === number) this.#unwritten.delete(claimId);
   }
 }
 

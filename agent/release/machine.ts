@@ -157,7 +157,7 @@ function afterBreak(state: Release, status: PrinterJobStatus, broken: string): S
       return end(state, "IN_DOUBT", "unknown", broken, status);
     case "aborted":
     case "canceled":
-      return status.impressions === 0
+      return nothingCameOut(status)
         ? end(state, "RETURNED", "not printed", broken, status)
         : end(state, "IN_DOUBT", "unknown", broken, status);
     case "pending":
@@ -210,7 +210,12 @@ function watching(state: Release, input: Input): Step {
 }
 
 function notPrintedIfNone(status: PrinterJobStatus): Word {
-  return status.impressions === 0 ? "not printed" : "unknown";
+  return nothingCameOut(status) ? "not printed" : "unknown";
+}
+
+/** Some printers count sheets and leave their impressions at 0. */
+function nothingCameOut({ impressions, sheets }: PrinterJobStatus): boolean {
+  return impressions === 0 && (sheets ?? 0) === 0;
 }
 
 function end(state: Release, phase: EndPhase, word: Word, reason: string, status?: PrinterJobStatus): Step {

@@ -4,9 +4,11 @@ import { mkdir, rm, writeFile } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { parse } from "smol-toml";
+import { controlSocketPath } from "../../agent/agent.ts";
 import { Administration } from "../../agent/central/administration.ts";
+import { askStatus } from "../../agent/health/control-socket.ts";
 import type { CentralNews, CentralReady, CentralSettings } from "./central.ts";
-import type { FloorReady, FloorSettings } from "./floor.ts";
+import type { FloorNews, FloorReady, FloorSettings } from "./floor.ts";
 import type { BenchPrinter } from "./printer.ts";
 import { AgentProcess, Script, within } from "./processes.ts";
 
@@ -30,6 +32,9 @@ export interface CentralTable {
   readonly card_key: string;
 }
 
+/** Of one tap, in ms from its read. */
+export type Stages = Readonly<Record<string, number>>;
+
 const OUTCOME_MS = 30_000;
 
 /**
@@ -43,6 +48,8 @@ export class Bed {
   /** For a script that plays agent. */
   readonly bare: CentralTable;
   readonly folder: string;
+  /** Of every tap of the floor. */
+  readonly floorStages: readonly Stages[];
   readonly #admin: Administration;
   readonly #closers: (() => Promise<unknown> | unknown)[];
   readonly #taps: readonly Socket[];
@@ -86,17 +93,21 @@ export class Bed {
       });
       const bare = parse((await admin.addAgent("bare", "all", url)).toml).central as unknown as CentralTable;
       let floor: Socket | undefined;
+      const floorStages: Stages[] = [];
       if (options.withFloor === true) {
-        const script = await Script.start<FloorReady>("floor.ts", {
+        const settings: FloorSettings = {
           ...{ url, ca: bare.ca, bearerKey: bare.bearer_key, cardKey: bare.card_key },
           ...{ printerPort: printer.port, file: join(folder, "floor.log") },
-        } satisfies FloorSettings);
+        };
+        const script = await Script.start<FloorReady>("floor.ts", settings, (message) =>
+          floorStages.push((message as FloorNews).stagesMs),
+        );
         closers.push(() => script.stop());
         const socket = await line(script.ready.port);
         closers.push(() => void socket.destroy());
         floor = socket;
       }
-      return new Bed({ folder, admin, agent, config, stateDir, bare, taps, floor, news, closers });
+      return new Bed({ folder, admin, agent, config, stateDir, bare, taps, floor, floorStages, news, closers });
     } catch (error) {
       for (const close of closers.reverse()) await close();
       throw error;
@@ -112,6 +123,7 @@ export class Bed {
     bare: CentralTable;
     taps: readonly Socket[];
     floor: Socket | undefined;
+    floorStages: readonly Stages[];
     news: News;
     closers: (() => Promise<unknown> | unknown)[];
   }) {
@@ -123,6 +135,7 @@ export class Bed {
     this.bare = parts.bare;
     this.#taps = parts.taps;
     this.#floor = parts.floor;
+    this.floorStages = parts.floorStages;
     this.#news = parts.news;
     this.#closers = parts.closers;
   }
@@ -143,6 +156,12 @@ export class Bed {
   /** The same for the bare script. */
   tapFloor(card: number): number {
     return present(this.#floor, card);
+  }
+
+  /** Of the agent's newest taps. */
+  async stages(taps: number): Promise<Stages[]> {
+    const status = await askStatus(controlSocketPath(this.stateDir));
+    return (status as { taps: { stagesMs: Stages }[] }).taps.slice(-taps).map(({ stagesMs }) => stagesMs);
   }
 
   get answeredTaps(): number {

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { access, chmod, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { Agent, request } from "node:http";
@@ -19,7 +19,7 @@ import type { IppAttribute, IppGroup, IppMessage } from "../../drivers/printers/
 import { GROUP, OPERATION, STATUS } from "../../drivers/printers/ipp/tags.ts";
 import { freePorts, writeDocument } from "./bed.ts";
 import type { BenchPrinter } from "./printer.ts";
-import { end, within } from "./processes.ts";
+import { end, start, within } from "./processes.ts";
 import { type Spread, spread } from "./statistics.ts";
 
 const CUPSD = "/usr/sbin/cupsd";
@@ -123,7 +123,7 @@ ErrorPolicy stop-printer
 `,
     { mode: 0o600 },
   );
-  const cupsd = spawn(CUPSD, ["-f", "-c", at("cupsd.conf"), "-s", at("cups-files.conf")], { stdio: "ignore" });
+  const cupsd = start(CUPSD, ["-f", "-c", at("cupsd.conf"), "-s", at("cups-files.conf")], "ignore");
   try {
     await Promise.race([
       within(READY_MS, "cupsd", answering(port, connection)),

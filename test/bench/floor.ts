@@ -36,6 +36,11 @@ export interface FloorReady {
   readonly port: number;
 }
 
+/** One tap, in ms from the line that triggered it; the names are those of the agent's stages. */
+export interface FloorNews {
+  readonly stagesMs: Readonly<Record<string, number>>;
+}
+
 interface Claimed {
   readonly jobId: string;
   readonly claimId: string;
@@ -82,6 +87,11 @@ process.once("message", async ({ url, ca, bearerKey, cardKey, printerPort, file 
   };
 
   const tap = async (card: string): Promise<void> => {
+    const tappedAt = performance.now();
+    const stagesMs: Record<string, number> = {};
+    const stage = (name: string) => {
+      stagesMs[name] = performance.now() - tappedAt;
+    };
     const token = createHmac("sha256", siteKey).update(card).digest("hex");
     const asked = {
       tapId: randomUUID(),
@@ -95,16 +105,20 @@ process.once("message", async ({ url, ca, bearerKey, cardKey, printerPort, file 
     };
     const claim = JSON.parse(String(Buffer.from(answer.jobs[0]?.payload ?? "", "base64url"))) as Claimed;
     const { jobId, claimId } = claim;
+    stage("answered");
     const document = await send(documents, "GET", `/v1/jobs/${jobId}/document`, {
       authorization,
       "printgate-claim": claimId,
     });
+    stage("fetched");
     const created = decode(
       await send(polls, "POST", "/ipp/print", ipp, message(OPERATION.createJob, nameText("job-name", claimId))),
     );
     const id = Number(valuesOf(created.groups[1], "job-id")[0]?.value);
+    stage("created");
     writeSync(ledger, record);
     fdatasyncSync(ledger);
+    stage("durable");
     const header = message(
       OPERATION.sendDocument,
       integer("job-id", id),
@@ -116,6 +130,8 @@ process.once("message", async ({ url, ca, bearerKey, cardKey, printerPort, file 
     });
     await send(fresh, "POST", "/ipp/print", ipp, Buffer.concat([header, document]));
     // From here on nothing is measured.
+    stage("sent");
+    process.send?.({ stagesMs } satisfies FloorNews);
     await fresh.destroy();
     const outcome = { claimId, word: "printed", state: "DONE", reason: "none", at: new Date().toISOString() };
     await openSpare();

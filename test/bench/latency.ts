@@ -1,7 +1,6 @@
 import { join } from "node:path";
 import { setTimeout as rest } from "node:timers/promises";
-import { askStatus } from "../../agent/health/control-socket.ts";
-import { Bed, type BedOptions, writeDocument } from "./bed.ts";
+import { Bed, type BedOptions, type Stages, writeDocument } from "./bed.ts";
 import type { BenchPrinter } from "./printer.ts";
 import { writtenBytes } from "./proc.ts";
 import { within } from "./processes.ts";
@@ -20,8 +19,8 @@ export interface Latency {
   readonly ratioP50: number;
   readonly writtenBytesPerRelease: number;
   readonly taps: number;
-  /** Median of each stage of the newest taps, in ms from the read. */
-  readonly stagesMs: Readonly<Record<string, number>>;
+  /** The median of each stage, as agent and floor see it. */
+  readonly stagesMs: { readonly agent: Stages; readonly floor: Stages };
 }
 
 type Common = Pick<BedOptions, "folder" | "bundle" | "printer" | "nodeOptions">;
@@ -35,6 +34,7 @@ export async function measureLatency(common: Common, taps: number): Promise<Late
     await writeDocument(file, DOCUMENT_BYTES);
     const agentMs: number[] = [];
     const floorMs: number[] = [];
+    const stages: Stages[] = [];
     let written = 0;
     for (let done = -WARM_UP; done < taps; done += BATCH) {
       await bed.hold(file, ...Array.from({ length: 2 * BATCH }, (_, card) => card));
@@ -53,6 +53,7 @@ export async function measureLatency(common: Common, taps: number): Promise<Late
         };
         for (const measure of pair % 2 === 0 ? [agent, floor] : [floor, agent]) await measure();
       }
+      if (done >= 0) stages.push(...(await bed.stages(BATCH)));
     }
     return {
       tapToFirstByteMs: spread(agentMs),
@@ -60,7 +61,7 @@ export async function measureLatency(common: Common, taps: number): Promise<Late
       ratioP50: round(median(agentMs) / median(floorMs)),
       writtenBytesPerRelease: Math.round(written / agentMs.length),
       taps: agentMs.length,
-      stagesMs: await stages(bed),
+      stagesMs: { agent: medians(stages), floor: medians(bed.floorStages.slice(WARM_UP)) },
     };
   } finally {
     await bed.stop();
@@ -113,12 +114,8 @@ async function firstByte(bed: Bed, printer: BenchPrinter, tap: () => number): Pr
   return firstByteAt - tappedAt;
 }
 
-async function stages(bed: Bed): Promise<Record<string, number>> {
-  const status = (await askStatus(join(bed.stateDir, "control.sock"))) as {
-    taps: { stagesMs: Record<string, number> }[];
-  };
-  const names = Object.keys(status.taps.at(-1)?.stagesMs ?? {});
-  return Object.fromEntries(
-    names.map((name) => [name, round(median(status.taps.flatMap(({ stagesMs }) => stagesMs[name] ?? [])))]),
-  );
+/** The median of each stage. */
+function medians(taps: readonly Stages[]): Stages {
+  const names = Object.keys(taps.at(-1) ?? {});
+  return Object.fromEntries(names.map((name) => [name, round(median(taps.flatMap((tap) => tap[name] ?? [])))]));
 }

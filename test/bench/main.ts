@@ -1,3 +1,4 @@
+import { rmSync } from "node:fs";
 import { mkdir, mkdtemp, rm, rmdir, writeFile } from "node:fs/promises";
 import { availableParallelism, cpus } from "node:os";
 import { join, resolve } from "node:path";
@@ -47,6 +48,9 @@ const progress = (what: string) => process.stderr.write(`bench: ${what}\n`);
 // In the checkout, so that the bundle finds its native addons, and on its disk rather than on a tmpfs.
 await mkdir(join(ROOT, "dist"), { recursive: true });
 const folder = await mkdtemp(join(ROOT, "dist", "bench-"));
+// An interrupted run leaves nothing behind either: the processes end with this one.
+process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 const printer = await BenchPrinter.start();
 try {
   progress("bundling");

@@ -1,6 +1,7 @@
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import { RUNTIME_FLAGS } from "../../build/bundle.ts";
 
 export const ROOT = new URL("../..", import.meta.url).pathname;
 /** The locked runtime, whatever Node this machine has. */
@@ -8,6 +9,20 @@ const NODE = `${ROOT}node_modules/.bin/node`;
 
 const READY_MS = 30_000;
 const STOP_MS = 10_000;
+
+/** Those that run. Whatever ends this process ends them too. */
+const running = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+/** Starts a process that does not outlive this one. */
+export function start(file: string, args: readonly string[], stdio: StdioOptions): ChildProcess {
+  const child = spawn(file, args, { stdio });
+  running.add(child);
+  child.once("exit", () => running.delete(child));
+  return child;
+}
 
 /** Rejects with `what` when `ms` are over: a measurement that hangs must say where. */
 export function within<T>(ms: number, what: string, work: Promise<T>): Promise<T> {
@@ -38,9 +53,7 @@ export class Script<Ready extends object> {
     settings: object,
     news: (message: unknown) => void = () => {},
   ): Promise<Script<Ready>> {
-    const child = spawn(NODE, [new URL(file, import.meta.url).pathname], {
-      stdio: ["ignore", "inherit", "inherit", "ipc"],
-    });
+    const child = start(NODE, [new URL(file, import.meta.url).pathname], ["ignore", "inherit", "inherit", "ipc"]);
     try {
       child.send(settings);
       const [ready] = await within(READY_MS, file, Promise.race([once(child, "message"), died(child, file)]));
@@ -82,16 +95,16 @@ export class AgentProcess {
   /** `nodeOptions`: such as --cpu-prof. */
   static async start(bundle: string, config: string, nodeOptions: readonly string[] = []): Promise<AgentProcess> {
     const startedAt = performance.now();
-    const stdio: StdioOptions = ["ignore", "pipe", "inherit"];
-    const child = spawn(NODE, [...nodeOptions, `${bundle}/printgate.mjs`, "run", "--config", config], { stdio });
+    const args = [...RUNTIME_FLAGS, ...nodeOptions, `${bundle}/printgate.mjs`, "run", "--config", config];
+    const child = start(NODE, args, ["ignore", "pipe", "inherit"]);
     try {
       const ready = new Promise<number>((resolve) => {
         if (child.stdout === null) return;
         createInterface({ input: child.stdout }).on("line", (line) => {
-          const { msg, level } = JSON.parse(line) as { msg: string; level: number };
+          const { msg, level, code } = JSON.parse(line) as { msg: string; level: number; code?: string };
           if (msg === "ready") resolve(performance.now());
-          // Nothing should go wrong in a measurement; what does is seen.
-          else if (level >= 40) process.stderr.write(`agent: ${line}\n`);
+          // Nothing should go wrong in a measurement; what does is seen. An early stop gives up what was asked at the start.
+          else if (level >= 40 && code !== "link-given-up") process.stderr.write(`agent: ${line}\n`);
         });
       });
       const readyAt = await within(READY_MS, "the agent", Promise.race([ready, died(child, "the agent")]));

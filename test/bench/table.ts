@@ -82,9 +82,11 @@ export function report({ startMs, latency, added, cups, big, resident }: Measure
     taps: latency?.taps ?? null,
     tapsPerSecond: resident?.tapsPerSecond ?? null,
   };
-  const stages = Object.entries(latency?.stagesMs ?? {}).map(([name, ms]) => `${name} ${ms.toFixed(1)}`);
-  const footer = stages.length === 0 ? [] : ["", `stages, ms from the read, p50: ${stages.join(", ")}`];
-  return { table: [...rows.map(line), ...footer].join("\n"), json };
+  const stages = Object.entries(latency?.stagesMs ?? {}).map(([who, stagesMs]) => {
+    const list = Object.entries(stagesMs).map(([name, ms]) => `${name} ${ms.toFixed(1)}`);
+    return `stages of the ${who}, ms from the read, p50: ${list.join(", ")}`;
+  });
+  return { table: [...rows.map(line), ...stages].join("\n"), json };
 }
 
 function line({ what, figure, unit, goal, met }: Row): string {

@@ -20,7 +20,7 @@ export interface AgentOptions {
   readonly readerPort?: number;
   /** Compiled code is kept here, so that the next start is quicker. */
   readonly compileCache?: string;
-  /** A program and its arguments that runs the agent in its own place, such as `setpriv`. */
+  /** A program and its arguments that runs the agent in its own place, such as `setpriv` or `unshare`. */
   readonly through?: readonly string[];
 }
 
@@ -85,8 +85,13 @@ export class AgentProcess {
     return this.#stderr;
   }
 
+  /** A path as the agent sees it, who may have mounts of its own. */
+  seen(path: string): string {
+    return `/proc/${this.pid}/root${path}`;
+  }
+
   async status(): Promise<AgentStatus> {
-    return (await askStatus(this.#options.controlSocket)) as AgentStatus;
+    return (await askStatus(this.seen(this.#options.controlSocket))) as AgentStatus;
   }
 
   /** A network reader sends a line, on the one connection that it keeps. */
@@ -105,19 +110,27 @@ export class AgentProcess {
   async next(cause: () => Promise<void>): Promise<TapTrace> {
     const before = new Set((await this.status()).taps.map(({ tapId }) => tapId));
     await cause();
-    return until("the tap has ended", async () => {
-      const status = await this.status();
-      const trace = status.taps.find(({ tapId }) => !before.has(tapId));
-      return trace !== undefined && hasEnded(trace) && isAtRest(status) ? trace : undefined;
-    }, TAP_MS);
+    return until(
+      "the tap has ended",
+      async () => {
+        const status = await this.status();
+        const trace = status.taps.find(({ tapId }) => !before.has(tapId));
+        return trace !== undefined && hasEnded(trace) && isAtRest(status) ? trace : undefined;
+      },
+      TAP_MS,
+    );
   }
 
   /** Resolves when nothing is under way and the central server has heard of everything. */
   async atRest(): Promise<AgentStatus> {
-    return until("the agent is at rest", async () => {
-      const status = await this.status();
-      return isAtRest(status) ? status : undefined;
-    }, TAP_MS);
+    return until(
+      "the agent is at rest",
+      async () => {
+        const status = await this.status();
+        return isAtRest(status) ? status : undefined;
+      },
+      TAP_MS,
+    );
   }
 
   /** As by `kill -9`; resolves when it is gone. */
@@ -166,7 +179,11 @@ export interface Answer {
 }
 
 /** One call of the command line. */
-export function printgate(args: readonly string[], through: readonly string[] = [], compileCache?: string): Promise<Answer> {
+export function printgate(
+  args: readonly string[],
+  through: readonly string[] = [],
+  compileCache?: string,
+): Promise<Answer> {
   const [program = "", ...rest] = [...through, process.execPath, MAIN, ...args];
   return new Promise((resolve, reject) => {
     const options = { timeout: COMMAND_MS, killSignal: "SIGKILL", env: environment(compileCache) } as const;

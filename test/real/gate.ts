@@ -3,8 +3,13 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 
 export type Direction = "toServer" | "toClient";
 
-/** `total`: octets of this connection in this direction, `bytes` included. */
-type When = (bytes: Buffer, total: number) => boolean;
+/** What went in one direction of a connection so far, the bytes that just came included. */
+export interface Flow {
+  readonly total: number;
+  readonly last: Buffer;
+}
+
+type When = (flow: Flow, opposite: Flow) => boolean;
 
 interface Hold {
   readonly direction: Direction;
@@ -12,12 +17,17 @@ interface Hold {
   readonly holds: () => void;
 }
 
+interface Connection {
+  readonly client: Socket;
+  readonly server: Socket;
+  readonly flows: Record<Direction, Flow>;
+}
+
 /** A relay in front of a server that can stop the bytes at a chosen point: the process under test is then known to stand there. */
 export class Gate {
   readonly port: number;
   readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  readonly #releases = new Set<() => void>();
+  readonly #connections = new Set<Connection>();
   #hold: Hold | undefined;
 
   static async start(targetPort: number): Promise<Gate> {
@@ -33,13 +43,16 @@ export class Gate {
     this.#server = server;
     server.on("connection", (client) => {
       const target = connect({ port: targetPort, host: "127.0.0.1", noDelay: true });
-      this.#relay(client, target, "toServer");
-      this.#relay(target, client, "toClient");
+      const nothing = { total: 0, last: Buffer.alloc(0) };
+      const connection = { client, server: target, flows: { toServer: nothing, toClient: nothing } };
+      this.#connections.add(connection);
+      this.#relay(connection, "toServer");
+      this.#relay(connection, "toClient");
     });
   }
 
   /**
-   * Nothing more passes in this direction on a connection from the first bytes on for which `when` says so.
+   * Nothing more passes in this direction on a connection from the first bytes on for which `when` says so, until `cut`.
    * Resolves when bytes are held.
    */
   hold(direction: Direction, when: When = () => true): Promise<void> {
@@ -48,46 +61,44 @@ export class Gate {
     });
   }
 
-  /** Lets everything through again. */
-  open(): void {
+  /** Breaks every connection; what is held never arrives. New connections pass everything. */
+  cut(): void {
     this.#hold = undefined;
-    for (const release of this.#releases) release();
-    this.#releases.clear();
+    for (const { client, server } of this.#connections) {
+      client.destroy();
+      server.destroy();
+    }
   }
 
   async stop(): Promise<void> {
     const closed = once(this.#server, "close");
     this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    this.cut();
     await closed;
   }
 
-  #relay(from: Socket, to: Socket, direction: Direction): void {
-    this.#sockets.add(from);
-    let total = 0;
-    let held: Hold | undefined;
+  #relay(connection: Connection, direction: Direction): void {
+    const { client, server, flows } = connection;
+    const [from, to] = direction === "toServer" ? [client, server] : [server, client];
+    let held = false;
     from.on("data", (bytes: Buffer) => {
-      total += bytes.length;
+      const flow = { total: flows[direction].total + bytes.length, last: bytes };
+      flows[direction] = flow;
       const hold = this.#hold;
-      if (held === undefined && hold?.direction === direction && hold.when(bytes, total)) held = hold;
-      if (held === undefined) {
-        if (!to.write(bytes)) {
-          from.pause();
-          to.once("drain", () => from.resume());
-        }
-        return;
+      if (!held && hold?.direction === direction) {
+        held = hold.when(flow, flows[direction === "toServer" ? "toClient" : "toServer"]);
+        if (held) hold.holds();
       }
-      held.holds();
-      from.pause();
-      this.#releases.add(() => {
-        held = undefined;
-        to.write(bytes);
-        from.resume();
-      });
+      if (held) {
+        from.pause();
+      } else if (!to.write(bytes)) {
+        from.pause();
+        to.once("drain", () => from.resume());
+      }
     });
     from.on("error", () => {}); // both ends may be killed at any time
     from.once("close", () => {
-      this.#sockets.delete(from);
+      this.#connections.delete(connection);
       to.destroySoon();
     });
   }

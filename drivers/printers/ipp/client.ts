@@ -7,6 +7,7 @@ import { decode, encode } from "./codec.ts";
 import { Connections, type PrinterAddress, printerAddress } from "./connection.ts";
 import { Limit } from "./limit.ts";
 import type { IppGroup, IppMessage } from "./message.ts";
+import { refusalOf } from "./state.ts";
 import { STATUS } from "./tags.ts";
 
 /** All in ms. */
@@ -141,6 +142,9 @@ export class IppClient {
       http = this.#http(() => Promise.resolve(fresh));
       const length = this.#options.contentLength === true ? header.length + document.size : undefined;
       const reply = await this.#post(http, message, upload.pieces(), limit, length);
+      // The end of the reply ends the connection: what had not left by then never will, whatever the printer says of it.
+      if (refusalOf(reply) === undefined && !(upload.isWhole && fresh.writableLength === 0))
+        throw new PrinterError("printer-broken-connection", "it took the document before it had all of it");
       this.#options.count("documents", 1);
       return reply;
     } catch (error) {
@@ -234,6 +238,8 @@ class Upload {
   readonly #count: IppClientOptions["count"];
   #source: AsyncIterator<Uint8Array> | undefined;
   #sent = 0;
+  /** Octets handed to the connection. */
+  #given = 0;
   /** What the document's own iterator threw. */
   sourceError: { readonly error: unknown } | undefined;
 
@@ -251,6 +257,10 @@ class Upload {
     this.#count = count;
   }
 
+  get isWhole(): boolean {
+    return this.#given === this.#document.size;
+  }
+
   async *pieces(): AsyncGenerator<Uint8Array, void, undefined> {
     const { progress, reply } = this.#deadlines;
     this.#limit.within(progress, "taking the request");
@@ -263,6 +273,7 @@ class Upload {
       for (let at = 0; at < chunk.length; at += PIECE) {
         const piece = chunk.subarray(at, at + PIECE);
         this.#limit.within(progress, "taking the next part of the document");
+        this.#given += piece.length;
         yield piece;
         this.#count("bytes", piece.length);
       }

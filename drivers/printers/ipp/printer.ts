@@ -30,6 +30,8 @@ import { GROUP, OPERATION, STATUS } from "./tags.ts";
 export interface PrinterHealth {
   readonly verdict: () => PrinterVerdict;
   readonly start: () => void;
+  /** Somebody stands at the printer: what a person does at its panel is to be seen at once. */
+  readonly hurry: () => void;
   readonly stop: () => Promise<void>;
 }
 
@@ -93,6 +95,7 @@ export class IppPrinter implements Printer {
   }
 
   prepare(): void {
+    this.#options.health?.hurry();
     this.#client.prepare();
   }
 

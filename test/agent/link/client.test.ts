@@ -191,7 +191,9 @@ describe("statuses", () => {
   it.each([
     [401, "not-an-agent", "link-refused", "link-refused", "link-refused"],
     [403, "", "link-refused", "link-refused", "link-refused"],
-    [404, "not-found", "link-bad-reply", "link-claim-lost", "link-claim-lost"],
+    [404, "not-found", "link-bad-reply", "link-bad-reply", "link-bad-reply"],
+    [404, "", "link-bad-reply", "link-bad-reply", "link-bad-reply"],
+    [409, "", "link-bad-reply", "link-bad-reply", "link-bad-reply"],
     [409, "claim-over", "link-bad-reply", "link-claim-lost", "link-claim-lost"],
     [410, "document-gone", "link-bad-reply", "link-claim-lost", "link-claim-lost"],
     [400, "body-invalid", "link-bad-reply", "link-bad-reply", "link-bad-reply"],

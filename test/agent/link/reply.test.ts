@@ -20,7 +20,7 @@ describe("a JSON reply", () => {
       const reply = new JsonReply(MAX_JSON_BYTES);
       expect(reply.head(200, JSON_TYPE)).toBeUndefined();
       for (const piece of chunks(bytes, cuts)) expect(reply.piece(piece)).toBeUndefined();
-      expect(reply.read(AgentSelf, {})).toEqual({ ...self, name: "a" });
+      expect(reply.read(AgentSelf)).toEqual({ ...self, name: "a" });
     });
     void fc.assert(property);
   });
@@ -40,7 +40,7 @@ describe("a JSON reply", () => {
       const reply = new JsonReply(MAX_JSON_BYTES);
       reply.head(200, JSON_TYPE);
       reply.piece(Buffer.from(`[${`${text},`.repeat(500_000)}0]`));
-      expect(reply.read(AgentSelf, {})).toMatchObject({ code: "link-reply-too-large" });
+      expect(reply.read(AgentSelf)).toMatchObject({ code: "link-reply-too-large" });
     }
   });
 
@@ -57,7 +57,7 @@ describe("a JSON reply", () => {
       serverTime: self.serverTime,
     };
     reply.piece(Buffer.from(JSON.stringify(answer)));
-    expect(reply.read(TapAnswer, {})).toEqual(answer);
+    expect(reply.read(TapAnswer)).toEqual(answer);
   });
 
   it("is an answer that fits or an error with a code, whatever came", () => {
@@ -65,7 +65,7 @@ describe("a JSON reply", () => {
     const header = fc.constantFrom<Record<string, string>>(JSON_TYPE, {}, { "retry-after": "3" }, { location: "//x" });
     const property = fc.property(status, header, fc.uint8Array(), (code, headers, bytes) => {
       const reply = new JsonReply(1000);
-      const result = reply.head(code, headers) ?? reply.piece(Buffer.from(bytes)) ?? reply.read(AgentSelf, {});
+      const result = reply.head(code, headers) ?? reply.piece(Buffer.from(bytes)) ?? reply.read(AgentSelf);
       expect(result).toBeInstanceOf(LinkError);
       expect(Object.keys(LINK_CODES)).toContain((result as LinkError).code);
     });
@@ -76,7 +76,7 @@ describe("a JSON reply", () => {
     const reply = new JsonReply(1000);
     reply.head(200, JSON_TYPE);
     reply.piece(Buffer.from(JSON.stringify({ ...self, serverTime: "canary" })));
-    const error = reply.read(AgentSelf, {});
+    const error = reply.read(AgentSelf);
     expect(error).toMatchObject({ code: "link-bad-reply", detail: "200 that does not fit at /serverTime" });
   });
 
@@ -92,7 +92,7 @@ describe("a JSON reply", () => {
     ] as const) {
       const reply = new JsonReply(1000);
       reply.head(429, { "retry-after": text });
-      expect(reply.error({}).retryAfterMs).toBe(waitMs);
+      expect(reply.error().retryAfterMs).toBe(waitMs);
     }
   });
 });

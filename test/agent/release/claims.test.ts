@@ -106,6 +106,19 @@ describe("the central server away", () => {
     await world.stop(life);
   });
 
+  test("taps that go on failing do not put the comparison off", async () => {
+    const job = held();
+    world.central.faults.tap = ["reply-lost", "link-timeout", "link-timeout", "link-timeout", "link-timeout"];
+    const life = await world.start();
+    const begun = world.clock.monotonic();
+    for (let second = 0; second < 5; second++) {
+      world.tap(life);
+      await until(world.clock, () => world.clock.monotonic() - begun >= (second + 1) * 1000);
+    }
+    expect(job.state).toBe("held");
+    await world.stop(life);
+  });
+
   test("a doubt that comes while the claims are compared is not forgotten", async () => {
     const job = held();
     const life = await world.start();

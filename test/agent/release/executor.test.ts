@@ -74,15 +74,21 @@ describe("the printer before the document", () => {
     await world.stop(life);
   });
 
-  test("a Create-Job whose reply got lost is found by its name and used: no second job stands at the printer", async () => {
-    const job = held();
-    world.printer.createFaults = ["reply-lost"];
-    const life = await world.start();
-    await world.tapToEnd(life);
-    expect(job.state).toBe("printed");
-    expect(world.printer.jobs).toMatchObject([{ paper: "whole" }]);
-    await world.stop(life);
-  });
+  test.each(["pending", "pending-held", "processing", "processing-stopped"] as const)(
+    "a Create-Job whose reply got lost is found %s by its name and used: no second job stands at the printer",
+    async (state) => {
+      const job = held();
+      world.printer.createFaults = ["reply-lost"];
+      const life = await world.start();
+      world.tap(life);
+      await until(world.clock, () => world.printer.jobs.length === 1);
+      Object.assign(world.printer.jobs[0] ?? {}, { state });
+      await settled(world.clock, life.loop.idle());
+      expect(job.state).toBe("printed");
+      expect(world.printer.jobs).toMatchObject([{ paper: "whole" }]);
+      await world.stop(life);
+    },
+  );
 
   test("a Create-Job whose reply got lost, on a printer that then blocks: the empty job is discarded by its name", async () => {
     held();
@@ -274,6 +280,52 @@ describe("watching", () => {
     await until(world.clock, () => world.clock.monotonic() - begun >= 120_000);
     expect(looks()).toBeLessThanOrEqual(13);
     await world.stop(life);
+    expect(world.clock.pending).toBe(0);
+  });
+
+  test("a job that stands still at the printer for an hour is in doubt, and no longer blocks the others", async () => {
+    held();
+    world.printer.pace = { pending: 1_000_000, processing: 1 };
+    const life = await world.start();
+    await world.tapToEnd(life, 61 * 60_000);
+    expect(world.central.outcomes).toMatchObject([{ word: "unknown", reason: "release-deadline" }]);
+    await world.stop(life);
+  });
+});
+
+describe("waiting behind a job that does not move", () => {
+  test("a claim is given back after ten minutes: nothing prints when its person has left", async () => {
+    held(9000, 1);
+    world.printer.pace = { pending: 1_000_000, processing: 1 };
+    const life = await world.start();
+    world.tap(life);
+    await until(world.clock, () => world.printer.calls.includes("jobStatus"));
+    const second = held(8000, 2);
+    world.tap(life);
+    await until(world.clock, () => life.ledger.entries.length === 2);
+    expect(second.state).toBe("claimed");
+    await until(world.clock, () => second.state === "held", 11 * 60_000);
+    expect(life.loop.executors.get("mfd")?.depth).toBe(1);
+    expect(life.spool.used).toBe(0);
+    world.printer.pace = { pending: 1, processing: 1 };
+    await settled(world.clock, life.loop.idle());
+    expect(wordsIn(life)).toEqual(["printed", "not printed"]);
+    expect(world.printer.jobs).toHaveLength(1);
+    await world.stop(life);
+    expect(world.clock.pending).toBe(0);
+  });
+
+  test("stopped before that, it is given back then, and no timer is left", async () => {
+    held(9000, 1);
+    world.printer.pace = { pending: 1_000_000, processing: 1 };
+    const life = await world.start();
+    world.tap(life);
+    await until(world.clock, () => world.printer.calls.includes("jobStatus"));
+    const second = held(8000, 2);
+    world.tap(life);
+    await until(world.clock, () => life.ledger.entries.length === 2);
+    await world.stop(life);
+    expect(second.state).toBe("held");
     expect(world.clock.pending).toBe(0);
   });
 });

@@ -191,6 +191,27 @@ describe("trust", () => {
     expect(again.trusted).toBe(true);
     expect(again.entries).toMatchObject([{ ...claimOf(1), release: { phase: "SENDING" } }]);
   });
+
+  test.each([
+    ["record", (ledger: Ledger) => ledger.record("claim-1", ended("not printed"), AT, false)],
+    [
+      "report",
+      async (ledger: Ledger) => {
+        vi.spyOn(AppendLog.prototype, "append").mockRejectedValueOnce(new Error("full"));
+        await expect(ledger.record("claim-1", ended("not printed"), AT, false)).rejects.toThrow("full");
+        await ledger.reported("claim-1", AT);
+      },
+    ],
+  ])("a %s that fits where the claim did not names the claim itself", async (_, settle) => {
+    const ledger = await sound();
+    vi.spyOn(AppendLog.prototype, "append").mockRejectedValueOnce(new Error("full"));
+    await expect(ledger.claim(claimOf(1), AT)).rejects.toThrow("full");
+    await settle(ledger);
+    await ledger.close();
+    const again = await reopened();
+    expect(again.entries).toEqual(ledger.entries);
+    expect(again.trusted).toBe(true);
+  });
 });
 
 describe("compaction", () => {

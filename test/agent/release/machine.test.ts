@@ -133,6 +133,15 @@ describe("every phase with every input", () => {
     }
   });
 
+  test.each(["SENDING", "SENT", "PRINTING"] as const)(
+    "in %s, sheets speak against a count of no impression",
+    (phase) => {
+      const status: PrinterJobStatus = { id: 7, name: "c", state: "aborted", reasons: [], impressions: 0, sheets: 2 };
+      const { state } = step({ ...stateOf(phase), broken: "printer-timeout" }, { type: "status", status });
+      expect(state.end).toMatchObject({ word: "unknown", sheets: 2 });
+    },
+  );
+
   test("after a break the printer's `completed` is not believed", () => {
     for (const status of statuses.filter(({ state }) => state === "completed")) {
       const broken: Release = { ...stateOf("SENDING"), broken: "printer-timeout" };

@@ -8,7 +8,7 @@ import type { DocumentBody } from "../../../../drivers/printer.ts";
 import { PrinterError } from "../../../../drivers/printer.ts";
 import { nameText, operationGroup, uri } from "../../../../drivers/printers/ipp/attributes.ts";
 import { IppClient, type IppClientOptions } from "../../../../drivers/printers/ipp/client.ts";
-import { encode } from "../../../../drivers/printers/ipp/codec.ts";
+import { decode, encode } from "../../../../drivers/printers/ipp/codec.ts";
 import { printerAddress } from "../../../../drivers/printers/ipp/connection.ts";
 import { OPERATION, STATUS } from "../../../../drivers/printers/ipp/tags.ts";
 import { ScriptedPrinter } from "./scripted-printer.ts";
@@ -328,6 +328,19 @@ describe("documents", () => {
     expect(source.pulled).toBeLessThan(2 ** 26);
     expect(source.ended).toBe(true);
     await printer.quiet();
+  });
+
+  test("taken before it was there in full, it may be cut: the outcome is open", async () => {
+    printer.script = async ({ req, res }) => {
+      await once(req, "readable");
+      const { requestId } = decode(req.read() as Buffer);
+      const taken = { version: 0x0200, code: 0, requestId, groups: [operationGroup()], data: new Uint8Array(0) };
+      res.writeHead(200, { "content-type": "application/ipp" }).end(encode(taken));
+    };
+    const source = new Source(2 ** 26);
+    expect(await failureOf(send(source))).toMatchObject({ code: "printer-broken-connection", nothingSent: false });
+    expect(source.pulled).toBeLessThan(2 ** 26);
+    expect(counts.documents).toBe(0);
   });
 
   test("a reset in the middle leaves the outcome open", async () => {

@@ -290,19 +290,21 @@ describe("cancelJob", () => {
   });
 });
 
-test("the verdict and its polls are those of the given health", async () => {
+test("the verdict and its polls are those of the given health, which is asked more often after a tap", async () => {
   expect(printer.verdict).toEqual({ verdict: "unknown", conditions: [], at: undefined });
   const calls: string[] = [];
   const health = {
     verdict: () => ({ verdict: "blocked", conditions: ["jammed"], at: 5 }) as const,
     start: () => void calls.push("start"),
+    hurry: () => void calls.push("hurry"),
     stop: async () => void calls.push("stop"),
   };
   const watched = newPrinter({ health });
   expect(watched.verdict.conditions).toEqual(["jammed"]);
   watched.start();
+  watched.prepare();
   await watched.stop();
-  expect(calls).toEqual(["start", "stop"]);
+  expect(calls).toEqual(["start", "hurry", "stop"]);
 });
 
 test("after stop nothing answers and nothing stays open", async () => {

@@ -1,0 +1,369 @@
+import { type Clock, pause } from "../../drivers/clock.ts";
+import { codeOf } from "../../drivers/coded-error.ts";
+import type { Log } from "../../drivers/log.ts";
+import {
+  type JobRequest,
+  type Printer,
+  PrinterError,
+  type PrinterJobState,
+  type PrinterJobStatus,
+  type PrinterState,
+} from "../../drivers/printer.ts";
+import type { Manifest } from "../protocol/schema.ts";
+import { type FetchedDocument, fetchDocument } from "./document.ts";
+import type { Claim, Ledger } from "./ledger.ts";
+import { type Effect, firstEffect, type Input, type Release, type Step, step } from "./machine.ts";
+import type { Central } from "./ports.ts";
+import { blockingReasons } from "./preflight.ts";
+import type { RamSpool } from "./spool.ts";
+import type { Stage } from "./trace.ts";
+
+/** One claimed job on its way. `start` is where a restarted agent goes on; without it the job is new. */
+export interface Work {
+  readonly claim: Claim;
+  readonly start?: Step;
+  /** Absent for work that is resumed: it never fetches again. */
+  readonly manifest?: Manifest;
+  /** The printer's state, asked while the central server was thinking; asked anew where absent. */
+  readonly preflight?: Promise<PrinterState>;
+  /** Monotonic ms until which the claim is ours; moved on by renewals. */
+  leaseUntil(): number;
+  stage?(stage: Stage): void;
+  ended(release: Release): void;
+}
+
+export interface ExecutorContext {
+  readonly printer: Printer;
+  readonly central: Central;
+  readonly ledger: Ledger;
+  readonly spool: RamSpool;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** Waits before the n-th new try, in ms. */
+const RETRY_MS = [1000, 1000, 2000, 3000, 5000, 8000] as const;
+/** How long a claim is held while the printer is not ready: about as long as a person waits. */
+const PATIENCE_MS = 60_000;
+/** How long a printer may say nothing of a job before it is in doubt. */
+const SILENCE_MS = 10 * 60_000;
+/** How long a job may stand at the printer with no change before it is in doubt, because all others wait behind it. */
+const STANDSTILL_MS = 60 * 60_000;
+/** Printer and central codes after which another try may succeed while the person still stands there. */
+const RETRYABLE: ReadonlySet<string> = new Set([
+  "printer-busy",
+  "printer-unavailable",
+  "printer-unreachable",
+  "printer-timeout",
+  "printer-broken-connection",
+  "link-unreachable",
+  "link-timeout",
+  "link-server-error",
+  "document-truncated",
+]);
+/**
+ * With Print-Job these replies mean that the printer took no job at all. Others do not: device-error comes with a job that
+ * waits for its jam to be cleared, job-canceled with one that may have put out pages (RFC 8011 B.1.5.5, B.1.5.9).
+ */
+const REFUSALS: ReadonlySet<string> = new Set([
+  "printer-refused",
+  "printer-busy",
+  "printer-not-accepting",
+  "printer-format-unsupported",
+  "printer-auth-required",
+]);
+const OVER: ReadonlySet<PrinterJobState> = new Set(["canceled", "aborted", "completed"]);
+/** No document is begun this close to the end of the lease, in ms. */
+const LEASE_MARGIN_MS = 1000;
+
+/** The effects of one release's machine. */
+export class Run {
+  readonly #context: ExecutorContext;
+  readonly #work: Work;
+  readonly #stop: AbortSignal;
+  readonly #counters: Record<string, number>;
+  readonly #request: JobRequest;
+  #state: Release;
+  #document: Promise<FetchedDocument> | undefined;
+  readonly #download = new AbortController();
+  #preflight: Promise<PrinterState> | undefined;
+  /** True once an empty job of ours may stand at the printer. */
+  #mayHaveCreated: boolean;
+  #cancelGiveUp = () => {};
+  #started = 0;
+  #heard = 0;
+  #moved = 0;
+  #lastSeen = "";
+  #lookUps = 0;
+
+  constructor(context: ExecutorContext, work: Work, stop: AbortSignal, counters: Record<string, number>) {
+    this.#context = context;
+    this.#work = work;
+    this.#stop = stop;
+    this.#counters = counters;
+    this.#state = work.start?.state ?? { phase: "CLAIMED", failures: 0 };
+    this.#preflight = work.preflight;
+    this.#mayHaveCreated = work.start !== undefined;
+    this.#request = {
+      // Unique over all time: it is what a look-up after a break recognises the job by.
+      name: `printgate-${work.claim.claimId}`,
+      user: work.manifest?.user ?? "printgate",
+      format: work.manifest?.format ?? "application/octet-stream",
+    };
+  }
+
+  /** Another release goes before. The `next` one begins its download; its failure is met when the document is needed. */
+  wait(next: boolean): void {
+    this.#preflight = undefined; // old by then
+    const { manifest } = this.#work;
+    const { spool } = this.#context;
+    // A document that must stream would only hold a connection open.
+    if (!next || manifest === undefined || this.#document !== undefined || !spool.fits(manifest.size)) return;
+    this.#fetch(manifest).catch(() => {}); // the same promise is awaited, and its error handled, by the `fetch` effect
+  }
+
+  /** Gives the claim back when `ms` are over and it is still not its turn; `leave` takes it out of the queue. */
+  giveUpAfter(ms: number, leave: () => void): void {
+    this.#cancelGiveUp();
+    if (this.#work.start !== undefined) return; // the printer may have that one already
+    this.#cancelGiveUp = this.#context.clock.after(ms, () => {
+      leave();
+      this.#state = step(this.#state, { type: "deadline" }).state;
+      this.#record();
+      this.#settle();
+      this.#download.abort();
+      this.#discard();
+    });
+  }
+
+  async toEnd(): Promise<void> {
+    const { clock, log } = this.#context;
+    this.#cancelGiveUp();
+    this.#started = this.#heard = this.#moved = clock.monotonic();
+    const effects: Effect[] = [...(this.#work.start?.effects ?? [firstEffect])];
+    try {
+      for (let effect = effects.shift(); effect !== undefined; effect = effects.shift()) {
+        const input = await this.#perform(effect);
+        if (input === "abandon") return;
+        if (input === undefined) continue;
+        const next = step(this.#state, input);
+        const moved = next.state.phase !== this.#state.phase;
+        this.#state = next.state;
+        // SENDING was written, with its fsync, before the machine was told.
+        if (moved && next.state.phase !== "SENDING") this.#record();
+        effects.push(...next.effects);
+      }
+    } catch (error) {
+      // A defect of ours. The ledger knows where the job stands; a restart resolves it.
+      log.error(
+        { claim: this.#work.claim.claimId, phase: this.#state.phase, err: error },
+        "a release stopped unexpectedly",
+      );
+      this.#count("internal-error");
+    } finally {
+      this.#download.abort();
+      this.#discard();
+    }
+  }
+
+  #perform(effect: Effect): Promise<Input | "abandon" | undefined> {
+    switch (effect.type) {
+      case "fetch":
+        return this.#guarded(async () => {
+          const { manifest } = this.#work;
+          if (manifest === undefined) throw new Error("resumed work has no document");
+          const cut = () => this.#download.abort();
+          this.#stop.addEventListener("abort", cut, { once: true });
+          await this.#fetch(manifest).finally(() => this.#stop.removeEventListener("abort", cut));
+          this.#work.stage?.("fetched");
+          return { type: "fetched" };
+        });
+      case "create":
+        return this.#guarded(() => this.#create());
+      case "recordIntent":
+        return this.#guarded(() => this.#recordIntent());
+      case "send":
+        return this.#send();
+      case "lookUp":
+        return this.#lookUp();
+      case "cancel":
+      case "discard":
+        return this.#cancel(effect.type);
+      case "later":
+        return this.#later(effect.effect);
+      case "settle":
+        this.#settle();
+        return Promise.resolve(undefined);
+    }
+  }
+
+  /** Before SENDING every error is an input: nothing was printed. */
+  async #guarded(work: () => Promise<Input>): Promise<Input> {
+    if (this.#stop.aborted) return { type: "failed", code: "agent-stopping", retry: false };
+    try {
+      return await work();
+    } catch (error) {
+      if (this.#stop.aborted) return { type: "failed", code: "agent-stopping", retry: false };
+      // A defect of ours (`internal-error`) is no reason to keep the job from its owner either.
+      const code = codeOf(error);
+      this.#count(code);
+      const { log } = this.#context;
+      log.warn(
+        { claim: this.#work.claim.claimId, phase: this.#state.phase, code, err: error },
+        "release not possible now",
+      );
+      return { type: "failed", code, retry: RETRYABLE.has(code) };
+    }
+  }
+
+  #fetch(manifest: Manifest): Promise<FetchedDocument> {
+    const { central, spool } = this.#context;
+    const { jobId, claimId } = this.#work.claim;
+    this.#document ??= fetchDocument(manifest, central.document(jobId, claimId, this.#download.signal), spool);
+    return this.#document;
+  }
+
+  #discard(): void {
+    this.#document?.then(
+      (document) => document.discard(),
+      () => {}, // the failed fetch was handled where it was awaited
+    );
+  }
+
+  async #create(): Promise<Input> {
+    const { printer, clock } = this.#context;
+    const asked = this.#preflight ?? printer.state(this.#stop);
+    this.#preflight = undefined; // good once, also where it failed
+    const state = await asked;
+    const reasons = blockingReasons(state, printer.verdict, clock.monotonic());
+    if (reasons.length > 0) throw new PrinterError("printer-blocked", reasons.join(", "));
+    // A second job beside one whose reply got lost would wait for its document, and keep this one waiting.
+    const lost = this.#mayHaveCreated ? await this.#find(this.#stop) : undefined;
+    // Some show a job that waits for its document as held.
+    if (lost !== undefined && !OVER.has(lost.state)) return { type: "created", job: lost };
+    this.#mayHaveCreated = true;
+    const job = await printer.createJob(this.#request, this.#stop);
+    this.#work.stage?.("created");
+    return job === undefined ? { type: "created" } : { type: "created", job };
+  }
+
+  async #recordIntent(): Promise<Input> {
+    const { ledger, clock } = this.#context;
+    const isOurs = () => clock.monotonic() <= this.#work.leaseUntil() - LEASE_MARGIN_MS;
+    if (isOurs())
+      await ledger.record(this.#work.claim.claimId, { ...this.#state, phase: "SENDING" }, this.#now(), true);
+    // Asked again: an SD card may take seconds for it.
+    if (!isOurs()) return { type: "failed", code: "release-deadline", retry: false };
+    this.#work.stage?.("durable");
+    return { type: "durable" };
+  }
+
+  async #send(): Promise<Input> {
+    const { printer } = this.#context;
+    const { job } = this.#state;
+    try {
+      const document = await this.#document;
+      if (document === undefined) throw new Error("nothing was fetched");
+      const { size } = document.body;
+      const traced = async function* (this: Run): AsyncGenerator<Uint8Array> {
+        this.#work.stage?.("firstByte");
+        yield* document.body.chunks();
+      };
+      // A stop does not cut a transfer: half a document is worse than a late end. The driver's watchdog bounds it.
+      const never = new AbortController().signal;
+      const status = await printer.send(job, this.#request, { size, chunks: () => traced.call(this) }, never);
+      this.#work.stage?.("sent");
+      return { type: "sent", status };
+    } catch (error) {
+      const code = codeOf(error);
+      this.#count(code);
+      this.#context.log.error({ claim: this.#work.claim.claimId, code, err: error }, "sending the document broke");
+      const nothingSent = error instanceof PrinterError && error.nothingSent;
+      return { type: "sendFailed", code, notTaken: nothingSent || (job === undefined && REFUSALS.has(code)) };
+    } finally {
+      this.#discard(); // the next document may need the memory
+      this.#heard = this.#moved = this.#context.clock.monotonic();
+    }
+  }
+
+  async #lookUp(): Promise<Input | "abandon"> {
+    const { printer, clock } = this.#context;
+    await pause(clock, this.#pollMs(), this.#stop);
+    // What is at the printer goes on without us; the next start looks it up.
+    if (this.#stop.aborted) return "abandon";
+    const now = clock.monotonic();
+    if (now - this.#heard > SILENCE_MS || now - this.#moved > STANDSTILL_MS) return { type: "deadline" };
+    try {
+      const { job } = this.#state;
+      const status = job === undefined ? await this.#find(this.#stop) : await printer.jobStatus(job, this.#stop);
+      this.#heard = clock.monotonic();
+      const seen = JSON.stringify(status);
+      if (seen !== this.#lastSeen) this.#moved = this.#heard;
+      this.#lastSeen = seen;
+      return status === undefined ? { type: "gone" } : { type: "status", status };
+    } catch (error) {
+      this.#count(codeOf(error));
+      return { type: "lookupFailed" };
+    }
+  }
+
+  #find(signal: AbortSignal): Promise<PrinterJobStatus | undefined> {
+    return this.#context.printer.findJob(this.#request.name, this.#request.user, signal);
+  }
+
+  /** At once, then every 0.5 s while the person stands there, then slower. */
+  #pollMs(): number {
+    const n = this.#lookUps++;
+    if (n === 0) return 0;
+    if (n <= 10) return 500;
+    return n <= 15 ? 1000 : n <= 20 ? 2000 : 5000;
+  }
+
+  /** Best effort: what it misses, the look-up that follows, or the printer's own time-out, ends. */
+  async #cancel(why: "cancel" | "discard"): Promise<undefined> {
+    const { printer, log } = this.#context;
+    if (!this.#mayHaveCreated) return;
+    // With the agent stopping this is still worth one bounded try; the driver has a deadline of its own.
+    const { signal } = new AbortController();
+    try {
+      const job = this.#state.job ?? (await this.#find(signal));
+      if (job !== undefined) await printer.cancelJob(job, signal);
+    } catch (error) {
+      this.#count(`${why}-failed`);
+      log.warn({ claim: this.#work.claim.claimId, code: codeOf(error) }, `${why} at the printer failed`);
+    }
+  }
+
+  async #later(effect: "fetch" | "create"): Promise<Input | "abandon" | undefined> {
+    const { clock } = this.#context;
+    const wait = RETRY_MS[Math.min(this.#state.failures, RETRY_MS.length) - 1] ?? RETRY_MS[0];
+    if (clock.monotonic() + wait - this.#started > PATIENCE_MS) return { type: "deadline" };
+    await pause(clock, wait, this.#stop);
+    if (effect === "fetch") this.#document = undefined;
+    return this.#perform({ type: effect });
+  }
+
+  #settle(): void {
+    this.#work.stage?.("ended");
+    this.#count(this.#state.end?.word ?? "internal-error");
+    this.#work.ended(this.#state);
+  }
+
+  #record(): void {
+    const { ledger, log } = this.#context;
+    const { claimId } = this.#work.claim;
+    ledger.record(claimId, this.#state, this.#now(), false).catch((error: unknown) => {
+      // The ledger keeps it in memory and the central server is told; after a restart the job would be looked up.
+      this.#count(codeOf(error));
+      log.error({ claim: claimId, phase: this.#state.phase, code: codeOf(error) }, "the ledger could not be written");
+    });
+  }
+
+  #now(): string {
+    return new Date(this.#context.clock.wall()).toISOString();
+  }
+
+  #count(name: string): void {
+    this.#counters[name] = (this.#counters[name] ?? 0) + 1;
+  }
+}

@@ -1,0 +1,209 @@
+import { createHmac } from "node:crypto";
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { VirtualMfd } from "../../agent/demo/mfd.ts";
+import { systemClock } from "../../drivers/clock.ts";
+import { silentLog } from "../../drivers/log.ts";
+import { type AgentProcess, printgate } from "./agent-process.ts";
+import { Gate } from "./gate.ts";
+import { type Installed, PERSON, Site } from "./site.ts";
+import { until } from "./until.ts";
+
+/** What the readers send for Ada's card and for a stranger's; their card numbers are the same bytes the other way round. */
+const ADAS = "C0FFEE7AB1E501";
+const STRANGERS = "BADC0FFEE0DD17";
+const MALFORMED = "CANARY-READ-NOT-A-CARD";
+const MARKER = "CANARY-IN-THE-DOCUMENT";
+const DOCUMENT = Buffer.from(`%PDF-1.7 ${MARKER} `.repeat(40_000));
+
+const reversed = (hex: string) => Buffer.from(hex, "hex").reverse().toString("hex").toUpperCase();
+
+let site: Site;
+let mfd: VirtualMfd;
+let printer: Gate;
+let installed: Installed;
+let bearerKey = "";
+let cardKey = "";
+const agents: AgentProcess[] = [];
+let centralLog = "";
+/** What the command line said. */
+const said: string[] = [];
+
+const call = async (...args: string[]): Promise<number> => {
+  const { code, stdout, stderr } = await printgate(args, [], join(site.folder, "compiled"));
+  said.push(`${args.join(" ")}\n${stdout}\n${stderr}`);
+  return code;
+};
+
+async function start(): Promise<AgentProcess> {
+  const agent = await installed.start();
+  agents.push(agent);
+  return agent;
+}
+
+const submit = () => site.submit(DOCUMENT, "minutes.pdf");
+
+beforeAll(async () => {
+  const add = (fields: object, message: string) => {
+    centralLog += `${JSON.stringify(fields)} ${message}\n`;
+  };
+  const log = { ...silentLog, debug: add, info: add, warn: add, error: add, child: () => log };
+  site = await Site.start({ log });
+  mfd = await VirtualMfd.start({ clock: systemClock, printMs: 10 });
+  printer = await Gate.start(Number(new URL(mfd.uri).port));
+  installed = await site.install({
+    printer: `uri = "ipp://127.0.0.1:${printer.port}/ipp/print"`,
+    agent: 'log_level = "debug"',
+    pipeline: "'regex(^;([0-9A-F]+)=) | hexDecode | reverseBytes | toHex(upper)'",
+  });
+  await site.administration.addCard(PERSON, reversed(ADAS));
+  const configuration = await readFile(installed.configPath, "utf8");
+  bearerKey = /bearer_key = "(.*)"/.exec(configuration)?.[1] ?? "";
+  cardKey = /card_key = "(.*)"/.exec(configuration)?.[1] ?? "";
+});
+afterAll(async () => {
+  await site.stop();
+  await printer.stop();
+  await mfd.stop();
+});
+
+/** Every form in which a secret may turn up by accident. */
+function formsOf(secret: string | Buffer): string[] {
+  const bytes = Buffer.from(secret);
+  const base64 = bytes.toString("base64").replace(/=+$/, "").slice(0, -1); // its last digit depends on what follows
+  const text = typeof secret === "string" ? [secret] : [];
+  return [...text, bytes.toString("hex"), base64, base64.replaceAll("+", "-").replaceAll("/", "_")];
+}
+
+function canaries(): Record<string, string[]> {
+  const numbers = [ADAS, reversed(ADAS), STRANGERS, reversed(STRANGERS)];
+  const key = Buffer.from(cardKey, "base64url");
+  const tokens = [ADAS, STRANGERS].map((raw) => createHmac("sha256", key).update(reversed(raw)).digest());
+  return {
+    "a card number": [
+      ...[...numbers, MALFORMED].flatMap(formsOf),
+      ...numbers.flatMap((number) => formsOf(Buffer.from(number, "hex"))),
+      ...numbers.map((number) => BigInt(`0x${number}`).toString()),
+    ],
+    "a whole card token": tokens.flatMap(formsOf),
+    "the bearer key": [...formsOf(bearerKey), ...formsOf(bearerKey.replace(/^.*\./, ""))],
+    "the card key": [...formsOf(key), cardKey],
+    "the document": formsOf(MARKER),
+  };
+}
+
+function find(where: string, bytes: Buffer, but: readonly string[] = []): string[] {
+  const text = bytes.toString("latin1").toLowerCase();
+  return Object.entries(canaries())
+    .filter(([name]) => !but.includes(name))
+    .filter(([, forms]) => forms.some((form) => text.includes(form.toLowerCase())))
+    .map(([name]) => `${name} in ${where}`);
+}
+
+async function filesBelow(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true });
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+test("whatever happens, no card number, key or document byte is in anything that the agent wrote", async () => {
+  let agent = await start();
+  const tap = (raw: string) => agent.tap(`;${raw}=99?`);
+
+  // Good, unknown and malformed reads.
+  await submit();
+  expect(await tap(ADAS)).toMatchObject({ signal: "printed" });
+  expect(await tap(STRANGERS)).toMatchObject({ signal: "unknown-card" });
+  expect(await agent.tap(MALFORMED)).toMatchObject({ code: expect.stringMatching(/^card-/) });
+  await agent.send(`;${ADAS}\u0001${ADAS}${ADAS.repeat(200)}`);
+
+  // The printer: jammed, cut off in the middle of the document, away.
+  await submit();
+  mfd.jam();
+  expect(await tap(ADAS)).toMatchObject({ signal: "printer-blocked" });
+  mfd.clearJam();
+  const held = printer.hold("toServer", ({ total }) => total > DOCUMENT.length / 2);
+  const cut = tap(ADAS);
+  await held;
+  printer.cut();
+  await cut;
+
+  // A document whose bytes are not those of its manifest.
+  const altered = await submit();
+  const file = (await filesBelow(site.centralFolder)).find((name) => name.endsWith(altered.id));
+  await writeFile(
+    file ?? "",
+    DOCUMENT.map((byte) => byte ^ 1),
+  );
+  await tap(ADAS);
+  expect((await agent.status()).taps.at(-1)?.jobs).toContainEqual(
+    expect.objectContaining({ reason: "document-altered" }),
+  );
+  await writeFile(file ?? "", DOCUMENT);
+
+  // kill -9 in a transfer, and what the next start makes of it.
+  const again = printer.hold("toServer", ({ total }) => total > DOCUMENT.length / 2);
+  await agent.send(`;${ADAS}=99?`);
+  await again;
+  await agent.kill();
+  printer.cut();
+  agent = await start();
+  await agent.atRest();
+
+  // The central server: away, then one that does not know our key any more.
+  await site.centralAway();
+  expect(await tap(ADAS)).toMatchObject({ code: "link-unreachable" });
+  await site.centralBack();
+  await tap(STRANGERS);
+  await site.administration.disableAgent("lobby");
+  expect(await tap(ADAS)).toMatchObject({ code: "link-refused" });
+
+  // The command line, beside the running agent and without it; a second agent; then files with faults at the keys.
+  const config = ["--config", installed.configPath];
+  for (const command of ["status", "doctor", "ledger show", "config check"]) {
+    await call(...command.split(" "), ...config);
+    await call(...command.split(" "), "--json", ...config);
+  }
+  expect(await call("run", ...config)).toBe(1);
+  await until("the agent has said all", () => agent.stdout.includes("link-refused"));
+  expect(await agent.stop()).toMatchObject({ code: 0 });
+  await call("status", "--json", ...config);
+  const good = await readFile(installed.configPath, "utf8");
+  const faults: [string, string][] = [
+    [`"${bearerKey}"`, `"${bearerKey} with a blank"`],
+    [`"${bearerKey}"`, `"${bearerKey}`],
+    [`"${cardKey}"`, `"${cardKey}AA"`],
+    [`card_key = "${cardKey}"`, `card_kee = "${cardKey}"`],
+    [`"${cardKey}"`, `["${cardKey}"]`],
+    ["[central]", `[central]\n${bearerKey}`],
+  ];
+  for (const [right, wrong] of faults) {
+    expect(good).toContain(right);
+    const path = join(site.folder, "faulty.toml");
+    await writeFile(path, good.replace(right, wrong), { mode: 0o600 });
+    expect(await call("config", "check", "--config", path)).toBe(1);
+    expect(await call("run", "--json", "--config", path)).toBe(1);
+    expect(await call("doctor", "--config", path)).toBe(1);
+    await writeFile(path, "", { mode: 0o600 });
+  }
+
+  const log = agents.map(({ stdout }) => stdout).join("");
+  expect(log).toContain('"level":20'); // it was told to say everything
+  const found = [
+    ...find("the agent's log", Buffer.from(log)),
+    ...find("the agent's stderr", Buffer.from(agents.map(({ stderr }) => stderr).join(""))),
+    ...find("the command line's output", Buffer.from(said.join("\n"))),
+    ...find("the central server's log", Buffer.from(centralLog)),
+  ];
+  for (const path of await filesBelow(installed.stateDir)) found.push(...find(path, await readFile(path)));
+  for (const path of await filesBelow(site.centralFolder)) {
+    if (path.startsWith(join(site.centralFolder, "keys"))) continue;
+    // Documents and card tokens are what it is there for.
+    const kept = path.startsWith(join(site.centralFolder, "documents")) ? ["the document"] : ["a whole card token"];
+    found.push(...find(path, await readFile(path), kept));
+  }
+  expect(found).toEqual([]);
+  // The search itself finds what is there.
+  expect(find("the configuration", Buffer.from(good))).toHaveLength(2);
+  expect(find("a document", DOCUMENT)).toHaveLength(1);
+}, 60_000);

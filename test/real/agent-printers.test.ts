@@ -1,0 +1,148 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { VirtualMfd } from "../../agent/demo/mfd.ts";
+import { systemClock } from "../../drivers/clock.ts";
+import { printgate } from "./agent-process.ts";
+import { type EvePrinter, startEvePrinter } from "./ippeveprinter.ts";
+import { CARD, pdf, Site } from "./site.ts";
+import { JAMMED, READY, startSnmpd } from "./snmpd.ts";
+import { until } from "./until.ts";
+
+const WRONG_PIN = `sha256/${"A".repeat(43)}=`;
+
+let site: Site;
+const closers: (() => Promise<unknown>)[] = [];
+beforeEach(async () => {
+  site = await Site.start();
+  closers.push(() => site.stop());
+});
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close();
+});
+
+async function startEve(): Promise<EvePrinter> {
+  const eve = await startEvePrinter();
+  closers.push(() => eve.stop());
+  return eve;
+}
+
+/** The documents that it took, in order; beside each lies what its command wrote. */
+async function printedBy(eve: EvePrinter): Promise<Buffer[]> {
+  const files = (await readdir(eve.spool)).filter((name) => name.endsWith(".pdf")).sort();
+  return Promise.all(files.map((name) => readFile(join(eve.spool, name))));
+}
+
+describe("ippeveprinter", () => {
+  test("prints over ipp what the person's tap releases, byte for byte", async () => {
+    const eve = await startEve();
+    const installed = await site.install({ printer: `uri = "${eve.uri}"` });
+    const agent = await installed.start();
+    const bytes = pdf("over ipp", 200_000);
+    const document = await site.submit(bytes);
+    expect(await agent.tap(CARD)).toMatchObject({ signal: "printed", jobs: [{ word: "printed" }] });
+    expect(await printedBy(eve)).toEqual([bytes]);
+    expect(await site.stateOf(document)).toBe("printed");
+  });
+
+  test("prints over ipps under its pinned key, and several documents in order", async () => {
+    const eve = await startEve();
+    const installed = await site.install({ printer: `uri = "${eve.secureUri}"\nkey_pins = ["${eve.keyPin}"]` });
+    const agent = await installed.start();
+    const documents = ["first", "second", "third"].map((seed) => pdf(seed, 50_000));
+    for (const bytes of documents) await site.submit(bytes);
+    const trace = await agent.tap(CARD);
+    expect(trace.jobs.map(({ word }) => word)).toEqual(["printed", "printed", "printed"]);
+    expect(await printedBy(eve)).toEqual(documents);
+  });
+
+  test("under another key than the pinned one gets nothing: the job stays held, and the doctor shows the key", async () => {
+    const eve = await startEve();
+    const installed = await site.install({ printer: `uri = "${eve.secureUri}"\nkey_pins = ["${WRONG_PIN}"]` });
+    const agent = await installed.start();
+    const document = await site.submit(pdf("secret", 20_000));
+    expect(await agent.tap(CARD)).toMatchObject({
+      signal: "printer-blocked",
+      jobs: [{ word: "not printed", reason: "printer-key-unknown" }],
+    });
+    expect(await printedBy(eve)).toEqual([]);
+    expect(await site.stateOf(document)).toBe("held");
+    const doctor = await printgate(["doctor", "--json", "--config", installed.configPath]);
+    expect(doctor.code).toBe(1);
+    const { checks } = JSON.parse(doctor.stdout);
+    expect(checks).toContainEqual(
+      expect.objectContaining({ name: "printer mfd", result: "fail", evidence: expect.stringContaining(eve.keyPin) }),
+    );
+  });
+
+  test("is vetoed by its Printer MIB while it reports a jam, and prints when that says ready", async () => {
+    const eve = await startEve();
+    const snmpd = await startSnmpd(JAMMED);
+    closers.push(() => snmpd.stop());
+    const installed = await site.install({
+      printer: `uri = "${eve.uri}"\n[printer.snmp]\nhost = "127.0.0.1"\nport = ${snmpd.port}`,
+    });
+    const agent = await installed.start();
+    const verdict = (wanted: string, ms: number) =>
+      until(`SNMP says ${wanted}`, async () => (await agent.status()).printers[0]?.snmp === wanted, ms);
+    const bytes = pdf("vetoed", 20_000);
+    const document = await site.submit(bytes);
+    await verdict("blocked", 30_000);
+    expect(await agent.tap(CARD)).toMatchObject({ signal: "printer-blocked", jobs: [{ reason: "printer-blocked" }] });
+    const status = await printgate(["status", "--json", "--config", installed.configPath]);
+    expect(status.code).toBe(1);
+    expect(JSON.parse(status.stdout).verdict.problems).toEqual([expect.stringContaining("jammed")]);
+    expect(await printedBy(eve)).toEqual([]);
+    expect(await site.stateOf(document)).toBe("held");
+    await snmpd.set(READY);
+    // The person who cleared the jam taps again within seconds.
+    await verdict("ready", 3000);
+    expect(await agent.tap(CARD)).toMatchObject({ signal: "printed" });
+    expect(await printedBy(eve)).toEqual([bytes]);
+  }, 60_000);
+});
+
+describe("a serial reader at a pseudo-terminal", () => {
+  test("prints at a tap, and again after it was unplugged and plugged in", async () => {
+    const mfd = await VirtualMfd.start({ clock: systemClock, printMs: 20 });
+    closers.push(() => mfd.stop());
+    const path = join(site.folder, "reader");
+    const installed = await site.install({
+      printer: `uri = "${mfd.uri}"`,
+      reader: `family = "serial-line"\npath = "${path}"\nframing = "stx-etx"`,
+    });
+    const plugIn = async () => {
+      const device = spawn("socat", ["-d", "-d", `PTY,raw,echo=0,link=${path}`, "STDIO"]);
+      const gone = once(device, "exit");
+      device.stdin.on("error", () => {}); // it may be unplugged at any time
+      const unplug = async () => {
+        device.kill();
+        await gone;
+      };
+      closers.push(unplug);
+      for await (const line of createInterface({ input: device.stderr })) {
+        if (line.includes("starting data transfer loop")) break;
+      }
+      device.stderr.resume();
+      return { unplug, tap: async () => void device.stdin.write(`\x02${CARD}\r\n\x03`) };
+    };
+    const first = await plugIn();
+    const agent = await installed.start();
+    const reader = (wanted: string) =>
+      until(`the reader is ${wanted}`, async () => (await agent.status()).readers[0]?.status === wanted);
+    await reader("ready");
+    const document = await site.submit(pdf("serial", 20_000));
+    expect(await agent.next(first.tap)).toMatchObject({ reader: "front", signal: "printed" });
+    await first.unplug();
+    await reader("absent");
+    const second = await plugIn();
+    await reader("ready");
+    const other = await site.submit(pdf("serial again", 20_000));
+    expect(await agent.next(second.tap)).toMatchObject({ signal: "printed" });
+    expect(mfd.prints.map(({ sha256 }) => sha256)).toEqual([document.sha256, other.sha256]);
+    expect(await agent.stop()).toMatchObject({ code: 0 });
+  });
+});

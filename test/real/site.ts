@@ -1,0 +1,176 @@
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Administration } from "../../agent/central/administration.ts";
+import { CentralServer, type CentralServerOptions } from "../../agent/central/server.ts";
+import type { JobState, ReleaseMode } from "../../agent/central/store.ts";
+import { decodeLog } from "../../agent/storage/append-log.ts";
+import { AgentProcess, freePort } from "./agent-process.ts";
+
+export const PERSON = "ada";
+/** What the reader sends, which is the card number too. */
+export const CARD = "04A2B3C4D5";
+
+type CentralSettings = Omit<CentralServerOptions, "dataDir" | "port">;
+
+export interface AgentSetup {
+  readonly name?: string;
+  readonly mode?: ReleaseMode;
+  /** More lines for the [[printer]] table: `uri` at least. */
+  readonly printer: string;
+  /** In place of the network reader's own lines. */
+  readonly reader?: string;
+  /** Of the reader, as TOML. */
+  readonly pipeline?: string;
+  /** More lines for the [agent] table. */
+  readonly agent?: string;
+  /** The port by which the agent reaches the central server, if not directly. */
+  readonly centralPort?: number;
+}
+
+export interface Document {
+  readonly id: string;
+  readonly sha256: string;
+}
+
+/** One agent of the site: its configuration file, its state folder, its process. */
+export interface Installed {
+  readonly configPath: string;
+  readonly stateDir: string;
+  readonly controlSocket: string;
+  readonly readerPort: number;
+  start(through?: readonly string[]): Promise<AgentProcess>;
+  /** The phases in its ledger file, in order. */
+  phases(): Promise<string[]>;
+}
+
+/** A site in a temporary folder, set up as an administrator would: central server, a person with a card, agents. */
+export class Site {
+  readonly folder: string;
+  readonly administration: Administration;
+  readonly #central: CentralSettings;
+  readonly #agents: AgentProcess[] = [];
+  #server: CentralServer | undefined;
+  #port = 0;
+
+  static async start(central: CentralSettings = {}): Promise<Site> {
+    const folder = await mkdtemp(join(tmpdir(), "printgate-site-"));
+    await Administration.create(join(folder, "central"));
+    const administration = await Administration.open(join(folder, "central"), "test");
+    const site = new Site(folder, administration, central);
+    await site.centralBack();
+    await administration.addUser(PERSON, "Ada Lovelace");
+    await administration.addCard(PERSON, CARD);
+    return site;
+  }
+
+  private constructor(folder: string, administration: Administration, central: CentralSettings) {
+    this.folder = folder;
+    this.administration = administration;
+    this.#central = central;
+  }
+
+  get centralPort(): number {
+    return this.#port;
+  }
+
+  get centralFolder(): string {
+    return join(this.folder, "central");
+  }
+
+  async centralAway(): Promise<void> {
+    await this.#server?.stop();
+    this.#server = undefined;
+  }
+
+  async centralBack(): Promise<void> {
+    const limits = { tapBurst: 10_000, tapsPerSecond: 10_000, reportsPerSecond: 10_000, ...this.#central.limits };
+    const times = { graceMs: 100, ...this.#central.times };
+    this.#server = await CentralServer.start({
+      ...this.#central,
+      dataDir: this.centralFolder,
+      port: this.#port,
+      limits,
+      times,
+    });
+    this.#port = this.#server.port;
+  }
+
+  async install(setup: AgentSetup): Promise<Installed> {
+    const { name = "lobby", mode = "all", centralPort = this.#port } = setup;
+    const { toml } = await this.administration.addAgent(name, mode, `https://localhost:${centralPort}`);
+    const stateDir = join(this.folder, `state-${name}`);
+    const configPath = join(this.folder, `${name}.toml`);
+    const controlSocket = join(stateDir, "control.sock");
+    const readerPort = await freePort();
+    const reader = setup.reader ?? `family = "tcp-line"\nlisten = "127.0.0.1:${readerPort}"`;
+    const text = `${toml.replace("[agent]\n", `[agent]\nstate_dir = ${JSON.stringify(stateDir)}\n${setup.agent ?? ""}\n`)}
+[[printer]]
+name = "mfd"
+${setup.printer}
+
+[[reader]]
+name = "front"
+printer = "mfd"
+repeat_hold_ms = 0
+max_reads_per_10s = 10000
+${reader}
+${setup.pipeline === undefined ? "" : `pipeline = ${setup.pipeline}`}
+`;
+    await writeFile(configPath, text, { mode: 0o600 });
+    const start = async (through: readonly string[] = []) => {
+      const compileCache = join(this.folder, "compiled");
+      const agent = await AgentProcess.start({ configPath, controlSocket, readerPort, compileCache, through });
+      this.#agents.push(agent);
+      return agent;
+    };
+    const phases = async () => phasesOf(await readFile(join(stateDir, "ledger.log")).catch(() => Buffer.alloc(0)));
+    return { configPath, stateDir, controlSocket, readerPort, start, phases };
+  }
+
+  /** A document waits for the person. */
+  async submit(bytes: Uint8Array, title = "document.pdf"): Promise<Document> {
+    const inbox = join(this.folder, "inbox");
+    await mkdir(inbox, { recursive: true });
+    const file = join(inbox, "document");
+    await writeFile(file, bytes);
+    const { id, sha256 } = await this.administration.addJob({ file, user: PERSON, title });
+    return { id, sha256 };
+  }
+
+  async stateOf({ id }: Document): Promise<JobState> {
+    const job = (await this.administration.jobs(PERSON)).find((one) => one.id === id);
+    if (job === undefined) throw new Error("the central server does not know the job");
+    return job.state;
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.#agents.map((agent) => agent.kill()));
+    await this.#server?.stop();
+    await this.administration.close();
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/** `reported` stands where the central server took the outcome; the first phase of a claim is CLAIMED. */
+function phasesOf(bytes: Buffer): string[] {
+  return decodeLog(bytes).records.flatMap((record) => {
+    const { release, reported, claim } = record as { release?: { phase: string }; reported?: true; claim?: object };
+    if (release !== undefined) return [release.phase];
+    if (reported === true) return ["reported"];
+    return claim === undefined ? [] : ["CLAIMED"];
+  });
+}
+
+/** `size` octets that begin like a PDF and are never the same for another `seed`. */
+export function pdf(seed: string, size: number): Buffer {
+  const bytes = Buffer.alloc(size);
+  let block = createHash("sha256").update(seed).digest();
+  for (let at = 0; at < size; at += block.length) {
+    block.copy(bytes, at);
+    block = createHash("sha256").update(block).digest();
+  }
+  bytes.write(`%PDF-1.7 ${seed}\n`, 0, "latin1");
+  return bytes;
+}
