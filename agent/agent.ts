@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../drivers/clock.ts";
-import type { CodedError } from "../drivers/coded-error.ts";
+import { type CodedError, codeOf } from "../drivers/coded-error.ts";
 import type { Log } from "../drivers/log.ts";
 import type { Printer } from "../drivers/printer.ts";
 import { IppPrinter } from "../drivers/printers/ipp/printer.ts";
@@ -60,7 +60,8 @@ export class Agent {
       central: this.#link,
       printers: this.#printers,
       ledger,
-      spool: new RamSpool(agent.spoolRamMib * 2 ** 20),
+      // Only the launcher's --expose-gc makes it known; without it streaming merely takes more memory.
+      spool: new RamSpool(agent.spoolRamMib * 2 ** 20, () => globalThis.gc?.({ type: "minor" })),
       manifestKey: central.manifestKey.toString("base64url"),
       clock,
       log: log.child({ part: "release" }),
@@ -102,11 +103,11 @@ export class Agent {
   async #start({ log, transports }: AgentOptions): Promise<void> {
     this.#link.start();
     for (const printer of this.#printers.values()) printer.start();
-    await this.#loop.resume();
+    this.#loop.resume();
     // Not waited for: with the central server away the agent still starts, and no tap is served until this was done.
     this.#loop.claims
       .reconcile()
-      .catch((error: CodedError) => log.warn({ code: error.code }, "the claims could not be compared"));
+      .catch((error: unknown) => log.warn({ code: codeOf(error) }, "the claims could not be compared"));
     for (const settings of this.#config.readers) {
       const { name, printer } = settings;
       const transport = transports?.get(name);

@@ -2,13 +2,13 @@ import { readFile, rm, stat, writeFile } from "node:fs/promises";
 import { build } from "esbuild";
 
 /**
- * How the bundle is run on a Pi. V8 lets its young generation grow to 16 MiB times three under a flood of taps and never
- * gives it back; taps are short-lived, so a small one costs them nothing. One helper thread is enough for one core's work.
+ * How the agent is run on a Pi. V8 lets its young generation grow to three times 16 MiB under a flood of taps and glibc
+ * gives each thread an arena of its own, and neither gives it back; taps are short-lived, so small ones cost them little.
  */
-export const RUNTIME_FLAGS = ["--max-semi-space-size=1", "--max-old-space-size=96", "--v8-pool-size=1"] as const;
-
 const LAUNCHER = `#!/bin/sh
-exec "\${PRINTGATE_NODE:-node}" ${RUNTIME_FLAGS.join(" ")} "$(dirname "$(readlink -f "$0")")/printgate.mjs" "$@"
+export MALLOC_ARENA_MAX=2
+exec "\${PRINTGATE_NODE:-node}" --max-semi-space-size=1 --max-old-space-size=96 --v8-pool-size=1 --expose-gc \\
+  "$(dirname "$(readlink -f "$0")")/printgate.mjs" "$@"
 `;
 
 /**

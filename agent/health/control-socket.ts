@@ -1,22 +1,29 @@
-import { chmod, unlink } from "node:fs/promises";
+import { chmod, stat, unlink } from "node:fs/promises";
 import { createServer, request, type Server } from "node:http";
-import { connect } from "node:net";
+import { connect, createServer as createLock, type Server as Lock } from "node:net";
+import { dirname } from "node:path";
 import { codeOf } from "../../drivers/coded-error.ts";
 import { StorageError } from "../storage/storage-error.ts";
 
 /**
  * The agent's local socket: `GET /status` over HTTP, for the command line. Being a socket in the state folder it is also
- * the lock that keeps a second agent away: a dead agent's socket refuses connections, a living one's accepts them.
+ * what keeps a second agent away: a dead agent's socket refuses connections, a living one's accepts them.
  */
 export class ControlSocket {
   readonly #server: Server;
+  readonly #lock: Lock;
 
-  private constructor(server: Server) {
+  private constructor(server: Server, lock: Lock) {
     this.#server = server;
+    this.#lock = lock;
   }
 
   static async open(path: string, status: () => object): Promise<ControlSocket> {
-    if (await answers(path)) throw new StorageError("storage-in-use", path);
+    const lock = await locked(path);
+    if (await answers(path)) {
+      lock.close();
+      throw new StorageError("storage-in-use", path);
+    }
     const server = createServer((incoming, reply) => {
       incoming.resume();
       const found = incoming.method === "GET" && incoming.url === "/status";
@@ -29,30 +36,51 @@ export class ControlSocket {
       await unlink(path).catch((error: NodeJS.ErrnoException) => {
         if (error.code !== "ENOENT") throw error;
       });
-      await new Promise<void>((resolve, reject) => {
-        server.once("error", reject);
-        server.listen(path, () => {
-          server.off("error", reject);
-          resolve();
-        });
-      });
+      await listening(server, path);
       server.on("error", () => {}); // one connection that could not be accepted; whoever asked notices
       await chmod(path, 0o600);
     } catch (error) {
       server.close();
-      // Another agent that starts at this instant was quicker.
-      if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") throw new StorageError("storage-in-use", path);
+      lock.close();
       throw StorageError.from(error, `listen on ${path}`);
     }
-    return new ControlSocket(server);
+    return new ControlSocket(server, lock);
   }
 
-  close(): Promise<void> {
-    return new Promise((resolve) => {
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => {
       this.#server.close(() => resolve()); // also removes the socket file
       this.#server.closeAllConnections();
     });
+    await new Promise<void>((resolve) => this.#lock.close(() => resolve()));
   }
+}
+
+/**
+ * Held until the process ends, however it ends. Of two agents that start at one instant over a dead one's socket file,
+ * each could remove the other's; taking a name of the abstract namespace (unix(7)) is atomic and leaves nothing behind.
+ */
+async function locked(path: string): Promise<Lock> {
+  const lock = createLock((socket) => socket.destroy());
+  try {
+    const { dev, ino } = await stat(dirname(path), { bigint: true });
+    await listening(lock, `\0printgate-${dev}-${ino}`);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "EADDRINUSE") throw new StorageError("storage-in-use", path);
+    throw StorageError.from(error, `lock ${dirname(path)}`);
+  }
+  lock.on("error", () => {}); // a connection that could not be accepted, and would have been refused
+  return lock;
+}
+
+function listening(server: Lock, path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(path, () => {
+      server.off("error", reject);
+      resolve();
+    });
+  });
 }
 
 /** Without a free descriptor even asking for the memory in use throws; that must not end the agent. */

@@ -30,6 +30,8 @@ export class Claims {
   #reconciling: Promise<void> | undefined;
   #reconciledOnce = false;
   #doubtful = false;
+  /** Why the last comparison failed: with the line down for a weekend, the log says it once. */
+  #told: string | undefined;
   #cancelNext: () => void = () => {};
 
   constructor(context: ClaimsContext) {
@@ -69,6 +71,7 @@ export class Claims {
     this.#reconciling ??= this.#reconcile().then(
       () => {
         this.#reconciledOnce = true;
+        this.#told = undefined;
         this.#done(RECONCILE_MS);
       },
       (error: unknown) => {
@@ -140,6 +143,10 @@ export class Claims {
   #failed(what: "reconcile" | "lease", error: unknown): void {
     const code = codeOf(error);
     this.#count(`${what}-${code}`);
+    if (what === "reconcile") {
+      if (code === this.#told) return;
+      this.#told = code;
+    }
     this.#context.log.warn(
       { code },
       what === "lease" ? "a lease could not be renewed" : "the claims could not be compared",

@@ -19,7 +19,7 @@ export async function fetchDocument(
 ): Promise<FetchedDocument> {
   const { size } = manifest;
   const chunks = verified(source, manifest);
-  if (!spool.reserve(size)) return streamed(size, chunks);
+  if (!spool.reserve(size)) return streamed(size, chunks, spool);
   let reserved = true;
   const free = () => {
     if (reserved) spool.release(size);
@@ -46,14 +46,17 @@ export async function fetchDocument(
   };
 }
 
-async function streamed(size: number, chunks: AsyncGenerator<Uint8Array>): Promise<FetchedDocument> {
+async function streamed(size: number, chunks: AsyncGenerator<Uint8Array>, spool: RamSpool): Promise<FetchedDocument> {
   const first = await chunks.next();
   return {
     body: {
       size,
       async *chunks() {
         if (first.done !== true) yield first.value;
-        yield* chunks;
+        for await (const chunk of chunks) {
+          spool.passed(chunk.length);
+          yield chunk;
+        }
       },
     },
     // What a source has to say to being left no longer matters.

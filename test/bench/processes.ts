@@ -1,7 +1,6 @@
 import { type ChildProcess, type StdioOptions, spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { RUNTIME_FLAGS } from "../../build/bundle.ts";
 
 export const ROOT = new URL("../..", import.meta.url).pathname;
 /** The locked runtime, whatever Node this machine has. */
@@ -17,8 +16,13 @@ process.once("exit", () => {
 });
 
 /** Starts a process that does not outlive this one. */
-export function start(file: string, args: readonly string[], stdio: StdioOptions): ChildProcess {
-  const child = spawn(file, args, { stdio });
+export function start(
+  file: string,
+  args: readonly string[],
+  stdio: StdioOptions,
+  environment: Readonly<Record<string, string>> = {},
+): ChildProcess {
+  const child = spawn(file, args, { stdio, env: { ...process.env, ...environment } });
   running.add(child);
   child.once("exit", () => running.delete(child));
   return child;
@@ -95,8 +99,9 @@ export class AgentProcess {
   /** `nodeOptions`: such as --cpu-prof. */
   static async start(bundle: string, config: string, nodeOptions: readonly string[] = []): Promise<AgentProcess> {
     const startedAt = performance.now();
-    const args = [...RUNTIME_FLAGS, ...nodeOptions, `${bundle}/printgate.mjs`, "run", "--config", config];
-    const child = start(NODE, args, ["ignore", "pipe", "inherit"]);
+    // By its own launcher, which becomes the agent: what is measured is what is shipped.
+    const environment = { PRINTGATE_NODE: NODE, NODE_OPTIONS: nodeOptions.join(" ") };
+    const child = start(`${bundle}/printgate`, ["run", "--config", config], ["ignore", "pipe", "inherit"], environment);
     try {
       const ready = new Promise<number>((resolve) => {
         if (child.stdout === null) return;

@@ -26,16 +26,19 @@ const answers =
     asks(operation)(question);
 
 let bench: CrashBench;
+/** Called when the printer gets the first octet of a document. */
+let atFirstByte = (): void => {};
 afterEach(() => {
   expect(bench.mfd.failures).toEqual([]);
 });
 
 describe("kill -9 at each record of the ledger, then a restart", () => {
   beforeAll(async () => {
-    bench = await CrashBench.start();
+    bench = await CrashBench.start({ onFirstByte: () => atFirstByte() });
   });
   afterAll(() => bench.stop());
   beforeEach(() => {
+    atFirstByte = () => {};
     bench.mfd.slow(PRINT_MS);
     bench.mfd.clearJam();
   });
@@ -124,19 +127,19 @@ describe("kill -9 at each record of the ledger, then a restart", () => {
   });
 
   test("at SENT, with a jam that came meanwhile: printed when the jam is cleared, and known to be", async () => {
-    const release = await bench.tapWithDocument(LARGE);
-    await bench.recorded(release, "SENDING");
-    bench.mfd.jam();
+    atFirstByte = () => bench.mfd.jam();
+    const release = await bench.tapWithDocument(SMALL);
     await bench.recorded(release, "SENT");
     await bench.kill();
     expect((await release.phases()).at(-1)).toBe("SENT");
+    atFirstByte = () => {};
     bench.mfd.clearJam();
     await bench.restart();
     expect(await bench.judge(release)).toBe("printed");
   });
 
   test("at PRINTING: printed, and known to be", async () => {
-    bench.mfd.slow(300);
+    bench.mfd.slow(600);
     const release = await bench.tapWithDocument(SMALL);
     await bench.recorded(release, "PRINTING");
     await bench.kill();
@@ -209,6 +212,23 @@ describe("kill -9 at each record of the ledger, then a restart", () => {
     await stranger.stop();
     expect(await bench.agent.tap(CARD)).toMatchObject({ signal: "no-jobs" });
     expect(release.prints().map(({ name }) => name)).toEqual(theirs);
+  });
+});
+
+describe("a printer that is switched off and on while the agent watches its job", () => {
+  beforeAll(async () => {
+    bench = await CrashBench.start({ printMs: 60_000 });
+  });
+  afterAll(() => bench.stop());
+
+  test("leaves the job in doubt: it is never printed again", async () => {
+    const release = await bench.tapWithDocument(SMALL);
+    await bench.recorded(release, "PRINTING");
+    bench.mfd.powerCycle();
+    bench.mfd.slow(PRINT_MS);
+    await bench.agent.atRest();
+    expect(await bench.judge(release)).toBe("in-doubt");
+    expect(release.prints()).toEqual([]);
   });
 });
 

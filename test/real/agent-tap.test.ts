@@ -78,15 +78,15 @@ describe("a tap at the network reader of the agent's own process", () => {
 
   test("with a jam that comes while it prints waits for the paper, and prints once", async () => {
     const printed = mfd.prints.length;
-    mfd.slow(300);
+    mfd.slow(1000);
     const document = await site.submit(pdf("late jam", 10_000));
     const trace = agent.tap(CARD);
     await until("it prints", async () => (await installed.phases()).at(-1) === "PRINTING");
     mfd.jam();
     await until("it has been seen to wait", async () => (mfd.requests.get(0x0009) ?? 0) > 2);
     expect(mfd.prints).toHaveLength(printed);
-    mfd.clearJam();
     mfd.slow(20);
+    mfd.clearJam();
     expect(await trace).toMatchObject({ signal: "printed" });
     expect(mfd.prints.slice(printed).map(({ sha256 }) => sha256)).toEqual([document.sha256]);
   });

@@ -143,7 +143,8 @@ export class IppClient {
       const length = this.#options.contentLength === true ? header.length + document.size : undefined;
       const reply = await this.#post(http, message, upload.pieces(), limit, length);
       // The end of the reply ends the connection: what had not left by then never will, whatever the printer says of it.
-      if (refusalOf(reply) === undefined && !(upload.isWhole && fresh.writableLength === 0))
+      const whole = length === undefined ? upload.ended : upload.isGiven; // in chunks, the end is a chunk too
+      if (refusalOf(reply) === undefined && !(whole && fresh.writableLength === 0))
         throw new PrinterError("printer-broken-connection", "it took the document before it had all of it");
       this.#options.count("documents", 1);
       return reply;
@@ -240,6 +241,7 @@ class Upload {
   #sent = 0;
   /** Octets handed to the connection. */
   #given = 0;
+  ended = false;
   /** What the document's own iterator threw. */
   sourceError: { readonly error: unknown } | undefined;
 
@@ -257,7 +259,7 @@ class Upload {
     this.#count = count;
   }
 
-  get isWhole(): boolean {
+  get isGiven(): boolean {
     return this.#given === this.#document.size;
   }
 
@@ -279,6 +281,7 @@ class Upload {
       }
     }
     this.#limit.within(reply, "the reply to the document");
+    this.ended = true;
   }
 
   async #next(): Promise<Uint8Array | undefined> {

@@ -1,5 +1,7 @@
 import { appendFile, writeFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { LinkError } from "../../../agent/link/link-error.ts";
+import { type Log, silentLog } from "../../../drivers/log.ts";
 import { atOnce, CARD, documentOf, type Life, settled, until, World } from "./world.ts";
 
 let world: World;
@@ -103,6 +105,20 @@ describe("the central server away", () => {
     expect(world.central.outcomes).toMatchObject([{ word: "not printed", reason: "claim-not-in-ledger" }]);
     await world.tapToEnd(life);
     expect(job.state).toBe("printed");
+    await world.stop(life);
+  });
+
+  test("for a weekend, it is told once and not at every try", async () => {
+    const told: unknown[] = [];
+    const log: Log = { ...silentLog, warn: (fields) => told.push(fields), child: () => log };
+    const life = await world.start({ reconcile: false, context: { log } });
+    const claims = vi.spyOn(world.central, "claims").mockRejectedValue(new LinkError("link-unreachable"));
+    life.loop.claims.doubt();
+    await until(world.clock, () => claims.mock.calls.length >= 50);
+    expect(told).toEqual([{ code: "link-unreachable" }]);
+    claims.mockRejectedValueOnce(new LinkError("link-refused"));
+    await until(world.clock, () => told.length > 2);
+    expect(told.slice(1)).toEqual([{ code: "link-refused" }, { code: "link-unreachable" }]);
     await world.stop(life);
   });
 

@@ -343,6 +343,32 @@ describe("documents", () => {
     expect(counts.documents).toBe(0);
   });
 
+  test.each([
+    ["in chunks, without the last one: it may be cut", false, "printer-broken-connection"],
+    ["with Content-Length: it is there", true, undefined],
+  ])("taken when all octets are there, but the source has not ended, %s", async (_word, contentLength, code) => {
+    client = newClient({ contentLength });
+    const ended = Promise.withResolvers<void>();
+    printer.script = async ({ req, res }) => {
+      let octets = Buffer.alloc(0);
+      for await (const piece of req as AsyncIterable<Buffer>) {
+        octets = Buffer.concat([octets, piece]);
+        if (octets.length >= 1000 && octets.subarray(-1000).every((octet) => octet === 0x41)) break;
+      }
+      const { requestId } = decode(octets);
+      const taken = { version: 0x0200, code: 0, requestId, groups: [operationGroup()], data: new Uint8Array(0) };
+      res.writeHead(200, { "content-type": "application/ipp" }).end(encode(taken));
+    };
+    async function* late(): AsyncGenerator<Uint8Array> {
+      yield new Uint8Array(1000).fill(0x41);
+      await ended.promise;
+    }
+    const sent = send({ size: 1000, chunks: late });
+    if (code === undefined) expect((await sent).code).toBe(0);
+    else expect(await failureOf(sent)).toMatchObject({ code, nothingSent: false });
+    ended.resolve();
+  });
+
   test("a reset in the middle leaves the outcome open", async () => {
     printer.script = ({ req, socket }) => req.once("data", () => socket.resetAndDestroy());
     const source = new Source(2 ** 30);
