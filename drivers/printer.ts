@@ -24,7 +24,7 @@ export interface PrinterJobStatus extends PrinterJob {
   readonly state: PrinterJobState;
   /** RFC 8011 5.3.8 job-state-reasons. */
   readonly reasons: readonly string[];
-  /** job-impressions-completed, where the printer tells it. */
+  /** job-impressions-completed, where the printer tells it; 0 only from a printer that was seen to count. */
   readonly impressions?: number;
   /** job-media-sheets-completed, where the printer tells it. */
   readonly sheets?: number;

@@ -1,7 +1,8 @@
 import { defineConfig } from "vitest/config";
 
 // The locked runtime is what ships; with another one the tests would say nothing about it.
-if (Number.parseInt(process.versions.node, 10) < 26) throw new Error("run the tests with `npm test`: it uses the locked Node");
+if (Number.parseInt(process.versions.node, 10) < 26)
+  throw new Error("run the tests with `npm test`: it uses the locked Node");
 
 export default defineConfig({
   test: {

@@ -44,6 +44,10 @@ export const COMMAND_CODES = {
     what: "The command was called with words that it does not know.",
     next: "Call it with --help to see what it takes.",
   },
+  "agent-silent": {
+    what: "The agent's control socket is there, but its answer is none.",
+    next: "Look at its log; if it hangs, restart it.",
+  },
   "agent-not-running": {
     what: "No agent answers on this machine's control socket.",
     next: "Start it with `printgate run`, or name its configuration with --config.",

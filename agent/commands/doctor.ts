@@ -1,12 +1,11 @@
 import { systemClock } from "../../drivers/clock.ts";
 import { silentLog } from "../../drivers/log.ts";
-import { controlSocketPath, printerOf } from "../agent.ts";
-import { askStatus } from "../health/control-socket.ts";
+import { printerOf } from "../agent.ts";
 import { type Check, check, checkClock, checkStorage } from "../health/doctor.ts";
 import type { AgentStatus } from "../health/status.ts";
 import { CentralLink } from "../link/client.ts";
 import { type Command, EXIT } from "./command.ts";
-import { configOf } from "./config-option.ts";
+import { configOf, statusOf } from "./configured-agent.ts";
 
 const MARK = { pass: "ok  ", warn: "warn", fail: "FAIL" } as const;
 
@@ -69,24 +68,28 @@ runs, each reader. Prints nothing and changes nothing. Exit code 0 when nothing 
       await printer.stop();
     }
 
-    const running = (await askStatus(controlSocketPath(stateDir))) as AgentStatus | undefined;
-    if (running === undefined) {
+    let readers: AgentStatus["readers"] = [];
+    add(
+      await check("agent", async () => {
+        const running = await statusOf(config);
+        if (running === undefined) {
+          return {
+            result: "warn",
+            evidence: "it does not run",
+            next: "Start it with `printgate run`; then its readers are open.",
+          };
+        }
+        readers = running.readers;
+        return { result: "pass", evidence: `it runs as process ${running.pid}` };
+      }),
+    );
+    for (const { name, family, status, error } of readers) {
+      const evidence = `${family}: ${status}${error === undefined ? "" : ` (${error.detail})`}`;
+      const next = error?.next ?? "It is opened as soon as it appears.";
       add({
-        name: "agent",
-        result: "warn",
-        evidence: "it does not run",
-        next: "Start it with `printgate run`; only then are the readers open.",
+        name: `reader ${name}`,
+        ...(status === "ready" ? { result: "pass", evidence } : { result: "fail", evidence, next }),
       });
-    } else {
-      add({ name: "agent", result: "pass", evidence: `it runs as process ${running.pid}` });
-      for (const reader of running.readers) {
-        const evidence = `${reader.family}: ${reader.status}${reader.error === undefined ? "" : ` (${reader.error.detail})`}`;
-        const next = reader.error?.next ?? "It is opened as soon as it appears.";
-        add({
-          name: `reader ${reader.name}`,
-          ...(reader.status === "ready" ? { result: "pass", evidence } : { result: "fail", evidence, next }),
-        });
-      }
     }
     terminal.result({ checks });
     return checks.some(({ result }) => result === "fail") ? EXIT.failed : EXIT.ok;

@@ -4,7 +4,7 @@ import { replay } from "../release/ledger.ts";
 import { decodeLog } from "../storage/append-log.ts";
 import { StorageError } from "../storage/storage-error.ts";
 import { type Command, CommandError, EXIT } from "./command.ts";
-import { configOf } from "./config-option.ts";
+import { configOf } from "./configured-agent.ts";
 
 export const command: Command = {
   summary: "what the agent did with each claimed job",

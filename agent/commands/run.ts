@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { pino } from "pino";
 import { Agent } from "../agent.ts";
 import { type Command, EXIT } from "./command.ts";
-import { configOf } from "./config-option.ts";
+import { configOf } from "./configured-agent.ts";
 
 export const command: Command = {
   summary: "run the agent until it is told to stop (SIGTERM or SIGINT)",

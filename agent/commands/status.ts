@@ -1,8 +1,7 @@
 import { controlSocketPath } from "../agent.ts";
-import { askStatus } from "../health/control-socket.ts";
 import { type AgentStatus, duration, verdictOf } from "../health/status.ts";
 import { type Command, CommandError, EXIT } from "./command.ts";
-import { configOf } from "./config-option.ts";
+import { configOf, statusOf } from "./configured-agent.ts";
 
 export const command: Command = {
   summary: "what the running agent, its readers and its printers are doing",
@@ -15,10 +14,9 @@ Exit code 0 when the agent is ready, 1 when something is wrong or it does not ru
   options: { config: { type: "string" } },
   async run(invocation) {
     const { terminal } = invocation;
-    const { agent } = await configOf(invocation);
-    const path = controlSocketPath(agent.stateDir);
-    const status = (await askStatus(path)) as AgentStatus | undefined;
-    if (status === undefined) throw new CommandError("agent-not-running", path);
+    const config = await configOf(invocation);
+    const status = await statusOf(config);
+    if (status === undefined) throw new CommandError("agent-not-running", controlSocketPath(config.agent.stateDir));
     const verdict = verdictOf(status);
     for (const line of describe(status, verdict)) terminal.line(line);
     terminal.result({ verdict, ...status });

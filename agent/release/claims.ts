@@ -26,6 +26,8 @@ const RENEW_AGAIN_MS = 5000;
 export class Claims {
   readonly counters: Record<string, number> = {};
   readonly #context: ClaimsContext;
+  /** Later than `stopping`: a transfer that is finished first needs its lease until then. */
+  readonly #ended = new AbortController();
   readonly #leases = new Map<string, { until: number; cancel: () => void }>();
   #reconciling: Promise<void> | undefined;
   #reconciledOnce = false;
@@ -84,6 +86,7 @@ export class Claims {
 
   /** To be called after `stopping` was aborted and the last release ended. */
   async stop(): Promise<void> {
+    this.#ended.abort();
     this.#cancelNext();
     for (const claimId of [...this.#leases.keys()]) this.drop(claimId);
     await this.#reconciling?.catch(() => {}); // its caller has the error
@@ -113,6 +116,8 @@ export class Claims {
     const { claims } = await central.claims(stopping);
     const sound = ledger.trusted;
     for (const claim of claims) {
+      // A server that was set back to an older state has forgotten what it was told; a repeat does no harm.
+      ledger.tellAgain(claim.claimId);
       if (ledger.has(claim.claimId) || inFlight(claim.tapId)) continue;
       log.warn({ claim: claim.claimId, sound }, "the central server holds a claim that the ledger does not know");
       const at = new Date(clock.wall()).toISOString();
@@ -126,13 +131,13 @@ export class Claims {
   }
 
   async #renew(claim: Claim): Promise<void> {
-    const { central, clock, stopping } = this.#context;
+    const { central, clock } = this.#context;
     const asked = clock.monotonic();
     try {
-      const { leaseMs } = await central.renewLease(claim.jobId, claim.claimId, stopping);
+      const { leaseMs } = await central.renewLease(claim.jobId, claim.claimId, this.#ended.signal);
       if (this.#leases.has(claim.claimId)) this.keep(claim, asked + leaseMs, leaseMs);
     } catch (error) {
-      if (stopping.aborted) return;
+      if (this.#ended.signal.aborted) return;
       this.#failed("lease", error);
       // A lost claim is somebody else's at once; else the line may come back before the lease is over.
       if (codeOf(error) === "link-claim-lost") this.drop(claim.claimId);

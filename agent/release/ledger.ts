@@ -93,6 +93,12 @@ export class Ledger {
     return [...this.#entries.values()];
   }
 
+  /** Takes back, in memory, that the outcome of this claim was reported, if it was. */
+  tellAgain(claimId: string): void {
+    const entry = this.#entries.get(claimId);
+    if (entry?.reported === true) this.#entries.set(claimId, { ...entry, reported: false });
+  }
+
   has(claimId: string): boolean {
     return this.#entries.has(claimId);
   }

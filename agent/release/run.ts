@@ -154,12 +154,17 @@ export class Run {
         effects.push(...next.effects);
       }
     } catch (error) {
-      // A defect of ours. The ledger knows where the job stands; a restart resolves it.
+      // A defect of ours. It must not keep the claim for ever: what was not sent goes back, the rest is in doubt.
       log.error(
         { claim: this.#work.claim.claimId, phase: this.#state.phase, err: error },
         "a release stopped unexpectedly",
       );
       this.#count("internal-error");
+      if (this.#state.end === undefined) {
+        this.#state = step(this.#state, { type: "deadline" }).state;
+        this.#record();
+        this.#settle();
+      }
     } finally {
       this.#download.abort();
       this.#discard();

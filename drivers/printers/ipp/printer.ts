@@ -61,6 +61,8 @@ export class IppPrinter implements Printer {
   readonly #client: IppClient;
   readonly #counters: Record<string, number> = { requests: 0, documents: 0, bytes: 0 };
   #capabilities: { readonly known: Capabilities; readonly at: number } | undefined;
+  /** Many printers say 0 impressions whatever they printed; a 0 means something only from one that has counted before. */
+  #counts = false;
   /** A printer may list Create-Job and still not have it. */
   #noCreateJob = false;
 
@@ -134,7 +136,7 @@ export class IppPrinter implements Printer {
       const operation = job === undefined ? OPERATION.printJob : OPERATION.sendDocument;
       const group = this.#group(request.user, job?.id, ...attributes);
       const reply = await this.#client.send(operation, [group], document, signal);
-      return { ...created(succeeded(reply), request.name, job), user: request.user };
+      return this.#believed({ ...created(succeeded(reply), request.name, job), user: request.user });
     });
   }
 
@@ -156,7 +158,7 @@ export class IppPrinter implements Printer {
         const reply = succeeded(await this.#client.call(OPERATION.getJobs, [group], true, signal));
         const found = groupsOf(reply, GROUP.job).map((jobGroup) => jobStatusOf(jobGroup));
         const ours = found.find((candidate) => candidate?.name === name);
-        if (ours !== undefined) return { ...ours, user };
+        if (ours !== undefined) return this.#believed({ ...ours, user });
       }
       return undefined;
     });
@@ -181,7 +183,13 @@ export class IppPrinter implements Printer {
     if (status?.id !== job.id || status.name !== job.name) return undefined;
     const otherUuid = job.uuid !== undefined && status.uuid !== undefined && status.uuid !== job.uuid;
     if (otherUuid) return undefined;
-    return job.user === undefined ? status : { ...status, user: job.user };
+    return this.#believed(job.user === undefined ? status : { ...status, user: job.user });
+  }
+
+  #believed(status: PrinterJobStatus): PrinterJobStatus {
+    const { impressions, ...uncounted } = status;
+    this.#counts ||= (impressions ?? 0) > 0;
+    return impressions === 0 && !this.#counts ? uncounted : status;
   }
 
   async #ask(signal: AbortSignal): Promise<IppGroup | undefined> {

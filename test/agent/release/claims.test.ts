@@ -178,6 +178,24 @@ describe("the central server away", () => {
     await world.stop(life);
   });
 
+  test("a server that was set back to an older state is told again what it forgot", async () => {
+    const job = held();
+    const life = await world.start();
+    await world.tapToEnd(life);
+    const [outcome] = world.central.outcomes;
+    job.state = "claimed";
+    job.claim = {
+      jobId: job.jobId,
+      claimId: outcome?.claimId ?? "",
+      tapId: life.loop.traces[0]?.tapId ?? "",
+      printer: "mfd",
+    };
+    await life.loop.claims.reconcile();
+    await until(world.clock, () => world.central.outcomes.length === 2);
+    expect(world.central.wordsOf(job.jobId)).toEqual(["printed", "printed"]);
+    await world.stop(life);
+  });
+
   test("outcomes are kept and told when it is back, after a restart too", async () => {
     const job = held();
     const life = await world.start();

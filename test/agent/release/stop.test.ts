@@ -149,6 +149,11 @@ describe("stopping", () => {
     await until(world.clock, () => sending);
     const stopped = life.loop.stop();
     await atOnce();
+    const renewals = () => world.central.calls.filter((call) => call === "renewLease").length;
+    const before = renewals();
+    world.clock.advance(world.central.leaseMs);
+    await atOnce();
+    expect(renewals(), "the lease is kept until the transfer is through").toBeGreaterThan(before);
     waiting.resolve();
     await settled(world.clock, stopped);
     await life.ledger.close();

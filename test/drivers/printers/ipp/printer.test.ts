@@ -5,6 +5,7 @@ import { PrinterError } from "../../../../drivers/printer.ts";
 import {
   boolean,
   enumeration,
+  integer,
   mediaType,
   numbersOf,
   stringsOf,
@@ -245,6 +246,29 @@ describe("jobStatus", () => {
   test("is asked in the name of the job's owner", async () => {
     await printer.jobStatus(ours, never);
     expect(stringsOf(wire.requests.at(-1)?.groups[0], "requesting-user-name")).toEqual(["alice"]);
+  });
+});
+
+describe("a count of 0 impressions", () => {
+  const counted = (impressions: number) => () => ({
+    groups: [
+      {
+        ...job(7, "rel-1", 8),
+        attributes: [...job(7, "rel-1", 8).attributes, integer("job-impressions-completed", impressions)],
+      },
+    ],
+  });
+
+  test("says nothing from a printer that was never seen to count", async () => {
+    wire.answers[OPERATION.getJobAttributes] = counted(0);
+    expect(await printer.jobStatus(ours, never)).not.toHaveProperty("impressions");
+  });
+
+  test("says that nothing came out from one that has counted before", async () => {
+    wire.answers[OPERATION.getJobAttributes] = counted(3);
+    expect(await printer.jobStatus(ours, never)).toMatchObject({ impressions: 3 });
+    wire.answers[OPERATION.getJobAttributes] = counted(0);
+    expect(await printer.jobStatus(ours, never)).toMatchObject({ impressions: 0 });
   });
 });
 
