@@ -24,6 +24,16 @@ export abstract class CodedError<Code extends string = string> extends Error {
   }
 }
 
+/** The base of one area's error class, with its table: `class CardError extends codedError(CARD_CODES) {}`. */
+export function codedError<const Table extends CodeTable>(table: Table) {
+  return class extends CodedError<Extract<keyof Table, string>> {
+    override get row(): CodeRow {
+      // The code is one of the table's own keys, which its type says and an index signature does not.
+      return table[this.code] as CodeRow;
+    }
+  };
+}
+
 /** The code of any thrown value; what is not a coded error is a defect of ours and says so. */
 export function codeOf(error: unknown): string {
   return error instanceof CodedError ? error.code : "internal-error";

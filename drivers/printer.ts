@@ -1,5 +1,4 @@
-import type { CodeRow, CodeTable } from "./coded-error.ts";
-import { CodedError } from "./coded-error.ts";
+import { type CodeTable, codedError } from "./coded-error.ts";
 
 /** RFC 8011 5.3.7 job-state, by keyword. */
 export type PrinterJobState =
@@ -153,16 +152,12 @@ export const PRINTER_CODES = {
 
 export type PrinterCode = keyof typeof PRINTER_CODES;
 
-export class PrinterError extends CodedError<PrinterCode> {
+export class PrinterError extends codedError(PRINTER_CODES) {
   /** True only where it is certain that not one byte of the request left this machine. */
   readonly nothingSent: boolean;
 
   constructor(code: PrinterCode, detail = "", options?: { cause?: unknown; nothingSent?: boolean }) {
     super(code, detail, options);
     this.nothingSent = options?.nothingSent ?? false;
-  }
-
-  override get row(): CodeRow {
-    return PRINTER_CODES[this.code];
   }
 }

@@ -1,6 +1,5 @@
 import type { Clock } from "./clock.ts";
-import type { CodeRow, CodeTable } from "./coded-error.ts";
-import { CodedError } from "./coded-error.ts";
+import { type CodeTable, codedError } from "./coded-error.ts";
 import type { Log } from "./log.ts";
 
 /**
@@ -114,8 +113,4 @@ export const READER_CODES = {
 
 export type ReaderCode = keyof typeof READER_CODES;
 
-export class ReaderError extends CodedError<ReaderCode> {
-  override get row(): CodeRow {
-    return READER_CODES[this.code];
-  }
-}
+export class ReaderError extends codedError(READER_CODES) {}

@@ -1,5 +1,4 @@
-import type { CodeRow, CodeTable } from "../../drivers/coded-error.ts";
-import { CodedError } from "../../drivers/coded-error.ts";
+import { type CodeTable, codedError } from "../../drivers/coded-error.ts";
 
 export const CARD_CODES = {
   "card-pipeline-syntax": {
@@ -59,8 +58,4 @@ export const CARD_CODES = {
 export type CardCode = keyof typeof CARD_CODES;
 
 /** `detail` names the step and why, never the card number or a part of it. */
-export class CardError extends CodedError<CardCode> {
-  override get row(): CodeRow {
-    return CARD_CODES[this.code];
-  }
-}
+export class CardError extends codedError(CARD_CODES) {}

@@ -1,4 +1,4 @@
-import { CodedError, type CodeRow, type CodeTable } from "../../drivers/coded-error.ts";
+import { type CodeTable, codedError } from "../../drivers/coded-error.ts";
 
 export const CENTRAL_CODES = {
   "central-missing": {
@@ -79,8 +79,4 @@ export const CENTRAL_CODES = {
 
 export type CentralCode = keyof typeof CENTRAL_CODES;
 
-export class CentralError extends CodedError<CentralCode> {
-  override get row(): CodeRow {
-    return CENTRAL_CODES[this.code];
-  }
-}
+export class CentralError extends codedError(CENTRAL_CODES) {}

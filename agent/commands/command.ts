@@ -1,6 +1,5 @@
 import type { ParseArgsConfig } from "node:util";
-import type { CodeRow, CodeTable } from "../../drivers/coded-error.ts";
-import { CodedError } from "../../drivers/coded-error.ts";
+import { type CodeTable, codedError } from "../../drivers/coded-error.ts";
 
 /** Exit codes of every command. */
 export const EXIT = {
@@ -54,11 +53,7 @@ export const COMMAND_CODES = {
   },
 } as const satisfies CodeTable;
 
-export class CommandError extends CodedError<keyof typeof COMMAND_CODES> {
-  override get row(): CodeRow {
-    return COMMAND_CODES[this.code];
-  }
-}
+export class CommandError extends codedError(COMMAND_CODES) {}
 
 /** The option as a string, or undefined; a repeated or bare one is a usage error. */
 export function textOption(invocation: Invocation, name: string): string | undefined {

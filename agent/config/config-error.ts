@@ -1,5 +1,4 @@
-import type { CodeRow, CodeTable } from "../../drivers/coded-error.ts";
-import { CodedError } from "../../drivers/coded-error.ts";
+import { type CodeTable, codedError } from "../../drivers/coded-error.ts";
 
 export const CONFIG_CODES = {
   "config-not-found": {
@@ -70,15 +69,11 @@ export function describeProblem({ file, line, key, message, suggestion }: Config
 }
 
 /** Everything that is wrong with a configuration; `code` is the first problem's. */
-export class ConfigError extends CodedError<ConfigCode> {
+export class ConfigError extends codedError(CONFIG_CODES) {
   readonly problems: readonly ConfigProblem[];
 
   constructor(problems: readonly [ConfigProblem, ...ConfigProblem[]]) {
     super(problems[0].code, problems.map(describeProblem).join("\n"));
     this.problems = problems;
-  }
-
-  override get row(): CodeRow {
-    return CONFIG_CODES[this.code];
   }
 }

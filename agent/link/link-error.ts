@@ -1,4 +1,4 @@
-import { CodedError, type CodeRow, type CodeTable } from "../../drivers/coded-error.ts";
+import { type CodeTable, codedError } from "../../drivers/coded-error.ts";
 import { CertificateUntrusted, ConnectTimeout, KeyPinMismatch } from "../../drivers/transports/tls.ts";
 
 export const LINK_CODES = {
@@ -62,7 +62,7 @@ export const LINK_CODES = {
 
 export type LinkCode = keyof typeof LINK_CODES;
 
-export class LinkError extends CodedError<LinkCode> {
+export class LinkError extends codedError(LINK_CODES) {
   /** How long the server asked to wait, in ms, when it did. */
   readonly retryAfterMs: number | undefined;
 
@@ -70,10 +70,6 @@ export class LinkError extends CodedError<LinkCode> {
   constructor(code: LinkCode, detail = "", retryAfterMs?: number) {
     super(code, detail);
     this.retryAfterMs = retryAfterMs;
-  }
-
-  override get row(): CodeRow {
-    return LINK_CODES[this.code];
   }
 }
 

@@ -1,6 +1,5 @@
 import { createHash, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
-import type { CodeRow, CodeTable } from "../../drivers/coded-error.ts";
-import { CodedError } from "../../drivers/coded-error.ts";
+import { type CodeTable, codedError } from "../../drivers/coded-error.ts";
 import { type Envelope, Manifest } from "./schema.ts";
 
 export const ENVELOPE_CODES = {
@@ -18,11 +17,7 @@ export const ENVELOPE_CODES = {
   },
 } as const satisfies CodeTable;
 
-export class EnvelopeError extends CodedError<keyof typeof ENVELOPE_CODES> {
-  override get row(): CodeRow {
-    return ENVELOPE_CODES[this.code];
-  }
-}
+export class EnvelopeError extends codedError(ENVELOPE_CODES) {}
 
 /** First 16 hex digits of SHA-256 over the raw public key. */
 export function keyIdOf(rawPublicKey: Uint8Array): string {

@@ -1,4 +1,4 @@
-import { CodedError, type CodeRow, type CodeTable } from "../../drivers/coded-error.ts";
+import { type CodeTable, codedError } from "../../drivers/coded-error.ts";
 
 export const RELEASE_CODES = {
   "document-altered": {
@@ -59,8 +59,4 @@ export const RELEASE_CODES = {
   },
 } as const satisfies CodeTable;
 
-export class ReleaseError extends CodedError<keyof typeof RELEASE_CODES> {
-  override get row(): CodeRow {
-    return RELEASE_CODES[this.code];
-  }
-}
+export class ReleaseError extends codedError(RELEASE_CODES) {}

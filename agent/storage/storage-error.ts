@@ -1,4 +1,4 @@
-import { CodedError, type CodeRow, type CodeTable } from "../../drivers/coded-error.ts";
+import { type CodeTable, codedError } from "../../drivers/coded-error.ts";
 
 export const STORAGE_CODES = {
   "storage-full": {
@@ -21,11 +21,7 @@ export const STORAGE_CODES = {
 
 export type StorageCode = keyof typeof STORAGE_CODES;
 
-export class StorageError extends CodedError<StorageCode> {
-  override get row(): CodeRow {
-    return STORAGE_CODES[this.code];
-  }
-
+export class StorageError extends codedError(STORAGE_CODES) {
   /** Maps a file-system error; `what` names the step and the path. */
   static from(cause: unknown, what: string): StorageError {
     const errno = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown";

@@ -162,6 +162,7 @@ describe("with a state folder that cannot be written", () => {
     expect(error).toMatchObject({ code: "storage-read-only", next: expect.stringContaining("read-write") });
     const doctor = await printgate(["doctor", ...config], plain);
     expect(doctor.code).toBe(1);
+    expect(doctor.stdout, doctor.stderr).not.toBe("");
     const { checks } = JSON.parse(doctor.stdout);
     expect(checks).toContainEqual(
       expect.objectContaining({

@@ -1,4 +1,4 @@
-import { CodedError, type CodeRow, type CodeTable } from "../../coded-error.ts";
+import { type CodeTable, codedError } from "../../coded-error.ts";
 
 /** RFC 8010 3: one request or response. Nothing in it is keyed by a name from the wire. */
 export interface IppMessage {
@@ -86,16 +86,12 @@ export const IPP_CODES = {
 
 export type IppCode = keyof typeof IPP_CODES;
 
-export class IppCodecError extends CodedError<IppCode> {
+export class IppCodecError extends codedError(IPP_CODES) {
   /** Octets from the start of the message. */
   readonly offset: number;
 
   constructor(code: IppCode, detail: string, offset: number) {
     super(code, `${detail} at octet ${offset}`);
     this.offset = offset;
-  }
-
-  override get row(): CodeRow {
-    return IPP_CODES[this.code];
   }
 }

@@ -2,8 +2,7 @@ import * as dgram from "node:dgram";
 import { isIPv6 } from "node:net";
 import type { Session, VarbindsCallback } from "net-snmp";
 import type { Clock } from "../../clock.ts";
-import type { CodeRow, CodeTable } from "../../coded-error.ts";
-import { CodedError } from "../../coded-error.ts";
+import { type CodeTable, codedError } from "../../coded-error.ts";
 
 export const SNMP_CODES = {
   "snmp-no-answer": {
@@ -26,11 +25,7 @@ export const SNMP_CODES = {
 
 export type SnmpCode = keyof typeof SNMP_CODES;
 
-export class SnmpError extends CodedError<SnmpCode> {
-  override get row(): CodeRow {
-    return SNMP_CODES[this.code];
-  }
-}
+export class SnmpError extends codedError(SNMP_CODES) {}
 
 /** One session with one agent. One request at a time; every request ends, by `close` at the latest. */
 export interface SnmpConnection {
