@@ -136,7 +136,7 @@ export class IppPrinter implements Printer {
       const operation = job === undefined ? OPERATION.printJob : OPERATION.sendDocument;
       const group = this.#group(request.user, job?.id, ...attributes);
       const reply = await this.#client.send(operation, [group], document, signal);
-      return this.#believed({ ...created(succeeded(reply), request.name, job), user: request.user });
+      return this.#believed({ ...created(succeeded(reply), request.name, job), user: request.user }, signal);
     });
   }
 
@@ -147,18 +147,10 @@ export class IppPrinter implements Printer {
   findJob(name: string, user: string, signal: AbortSignal): Promise<PrinterJobStatus | undefined> {
     return this.#counted("findJob", async () => {
       // In this order a job that ends between the two requests is still found.
-      for (const which of ["not-completed", "completed"]) {
-        const group = this.#group(
-          user,
-          undefined,
-          integer("limit", 50),
-          keyword("requested-attributes", ...JOB_ATTRIBUTES),
-          keyword("which-jobs", which),
-        );
-        const reply = succeeded(await this.#client.call(OPERATION.getJobs, [group], true, signal));
-        const found = groupsOf(reply, GROUP.job).map((jobGroup) => jobStatusOf(jobGroup));
+      for (const which of ["not-completed", "completed"] as const) {
+        const found = await this.#jobs(which, user, signal);
         const ours = found.find((candidate) => candidate?.name === name);
-        if (ours !== undefined) return this.#believed({ ...ours, user });
+        if (ours !== undefined) return this.#believed({ ...ours, user }, signal);
       }
       return undefined;
     });
@@ -183,12 +175,24 @@ export class IppPrinter implements Printer {
     if (status?.id !== job.id || status.name !== job.name) return undefined;
     const otherUuid = job.uuid !== undefined && status.uuid !== undefined && status.uuid !== job.uuid;
     if (otherUuid) return undefined;
-    return this.#believed(job.user === undefined ? status : { ...status, user: job.user });
+    return this.#believed(job.user === undefined ? status : { ...status, user: job.user }, signal);
   }
 
-  #believed(status: PrinterJobStatus): PrinterJobStatus {
+  async #jobs(which: "not-completed" | "completed", user: string, signal: AbortSignal) {
+    const wanted = keyword("requested-attributes", ...JOB_ATTRIBUTES);
+    const group = this.#group(user, undefined, integer("limit", 50), wanted, keyword("which-jobs", which));
+    const reply = succeeded(await this.#client.call(OPERATION.getJobs, [group], true, signal));
+    const found = groupsOf(reply, GROUP.job).map((jobGroup) => jobStatusOf(jobGroup));
+    this.#counts ||= found.some((other) => (other?.impressions ?? 0) > 0);
+    return found;
+  }
+
+  async #believed(status: PrinterJobStatus, signal: AbortSignal): Promise<PrinterJobStatus> {
     const { impressions, ...uncounted } = status;
     this.#counts ||= (impressions ?? 0) > 0;
+    // Only the end of a job that did not print rests on a 0; then its other jobs may show that the printer counts.
+    const matters = impressions === 0 && (status.state === "canceled" || status.state === "aborted");
+    if (matters && !this.#counts) await this.#jobs("completed", status.user ?? "", signal);
     return impressions === 0 && !this.#counts ? uncounted : status;
   }
 

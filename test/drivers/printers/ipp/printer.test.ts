@@ -272,6 +272,26 @@ describe("a count of 0 impressions", () => {
   });
 });
 
+describe("a 0 of a job that was aborted", () => {
+  const count = (n: number, impressions: number, state: number) => {
+    const group = job(n, `rel-${n}`, state);
+    return { ...group, attributes: [...group.attributes, integer("job-impressions-completed", impressions)] };
+  };
+  const aborted = { ...ours, name: "rel-7" };
+
+  test("is believed when another job in the printer's history shows that it counts", async () => {
+    wire.answers[OPERATION.getJobAttributes] = { groups: [count(7, 0, 8)] };
+    wire.answers[OPERATION.getJobs] = { groups: [count(7, 0, 8), count(6, 4, 9)] };
+    expect(await printer.jobStatus(aborted, never)).toMatchObject({ state: "aborted", impressions: 0 });
+  });
+
+  test("is not when all its jobs have 0", async () => {
+    wire.answers[OPERATION.getJobAttributes] = { groups: [count(7, 0, 8)] };
+    wire.answers[OPERATION.getJobs] = { groups: [count(7, 0, 8), count(6, 0, 9)] };
+    expect(await printer.jobStatus(aborted, never)).not.toHaveProperty("impressions");
+  });
+});
+
 describe("findJob", () => {
   const which = (message: IppMessage) => stringsOf(message.groups[0], "which-jobs")[0];
 
