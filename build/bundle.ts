@@ -34,6 +34,8 @@ export async function bundle(outdir: string): Promise<void> {
     platform: "node",
     target: "node26",
     format: "esm",
+    // A CommonJS package that is imported lazily would give its exports as `default` alone.
+    mainFields: ["module", "main"],
     outExtension: { ".js": ".mjs" },
     external: ["node-hid", "serialport"],
     define: { PRINTGATE_VERSION: JSON.stringify(version) },

@@ -187,7 +187,7 @@ async function serve(invocation: Invocation): Promise<number> {
   const listen = textOption(invocation, "listen") ?? DEFAULT_LISTEN;
   const [, ipv6, name, port] = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]+)):([0-9]{1,5})$/.exec(listen) ?? [];
   if (port === undefined || Number(port) > 65_535) throw new CommandError("usage", "--listen takes ADDRESS:PORT");
-  const [{ CentralServer }, { pino }] = await Promise.all([import("../central/server.ts"), import("pino")]);
+  const [{ CentralServer }, { default: pino }] = await Promise.all([import("../central/server.ts"), import("pino")]);
   const log = pino({ base: null }, pino.destination({ dest: 2, sync: true }));
   const host = ipv6 ?? name ?? "";
   const server = await CentralServer.start({ dataDir: dataFolder(invocation), host, port: Number(port), log });

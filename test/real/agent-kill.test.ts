@@ -37,7 +37,8 @@ describe("kill -9 at each record of the ledger, then a restart", () => {
     bench = await CrashBench.start({ onFirstByte: () => atFirstByte() });
   });
   afterAll(() => bench.stop());
-  beforeEach(() => {
+  beforeEach(async () => {
+    await bench.ready();
     atFirstByte = () => {};
     bench.mfd.slow(PRINT_MS);
     bench.mfd.clearJam();

@@ -81,7 +81,7 @@ describe("a tap at the network reader of the agent's own process", () => {
     mfd.slow(1000);
     const document = await site.submit(pdf("late jam", 10_000));
     const trace = agent.tap(CARD);
-    await until("it prints", async () => (await installed.phases()).at(-1) === "PRINTING");
+    await until("it prints", async () => (await installed.phases(document)).at(-1) === "PRINTING");
     mfd.jam();
     await until("it has been seen to wait", async () => (mfd.requests.get(0x0009) ?? 0) > 2);
     expect(mfd.prints).toHaveLength(printed);
@@ -235,7 +235,7 @@ describe("SIGTERM", () => {
     mfd.slow(400);
     const document = await site.submit(pdf("stop", 10_000));
     await agent.send(CARD);
-    await until("it prints", async () => (await installed.phases()).at(-1) === "PRINTING");
+    await until("it prints", async () => (await installed.phases(document)).at(-1) === "PRINTING");
     const { code, ms } = await agent.stop();
     expect(code).toBe(0);
     expect(ms).toBeLessThan(1000);

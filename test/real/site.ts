@@ -41,8 +41,8 @@ export interface Installed {
   readonly controlSocket: string;
   readonly readerPort: number;
   start(through?: readonly string[]): Promise<AgentProcess>;
-  /** The phases in its ledger file, in order. */
-  phases(): Promise<string[]>;
+  /** The phases that its ledger file holds, of all jobs or of one, in order. */
+  phases(document?: Document): Promise<string[]>;
 }
 
 /** A site in a temporary folder, set up as an administrator would: central server, a person with a card, agents. */
@@ -125,7 +125,8 @@ ${setup.pipeline === undefined ? "" : `pipeline = ${setup.pipeline}`}
       this.#agents.push(agent);
       return agent;
     };
-    const phases = async () => phasesOf(await readFile(join(stateDir, "ledger.log")).catch(() => Buffer.alloc(0)));
+    const phases = async (document?: Document) =>
+      phasesOf(await readFile(join(stateDir, "ledger.log")).catch(() => Buffer.alloc(0)), document?.id);
     return { configPath, stateDir, controlSocket, readerPort, start, phases };
   }
 
@@ -153,14 +154,24 @@ ${setup.pipeline === undefined ? "" : `pipeline = ${setup.pipeline}`}
   }
 }
 
-/** `reported` stands where the central server took the outcome; the first phase of a claim is CLAIMED. */
-function phasesOf(bytes: Buffer): string[] {
+/** The first record of a claim is CLAIMED; `reported` stands where the central server took the outcome. */
+function phasesOf(bytes: Buffer, jobId: string | undefined): string[] {
+  const jobs = new Map<string, string>();
   return decodeLog(bytes).records.flatMap((record) => {
-    const { release, reported, claim } = record as { release?: { phase: string }; reported?: true; claim?: object };
+    const { c = "", claim, release, reported } = record as LedgerLine;
+    if (claim !== undefined) jobs.set(c, claim.jobId);
+    if (jobId !== undefined && jobs.get(c) !== jobId) return [];
     if (release !== undefined) return [release.phase];
     if (reported === true) return ["reported"];
     return claim === undefined ? [] : ["CLAIMED"];
   });
+}
+
+interface LedgerLine {
+  readonly c?: string;
+  readonly claim?: { readonly jobId: string };
+  readonly release?: { readonly phase: string };
+  readonly reported?: true;
 }
 
 /** `size` octets that begin like a PDF and are never the same for another `seed`. */

@@ -1,0 +1,124 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { bundle } from "../../build/bundle.ts";
+
+/** In the checkout, so that the native addons are found. */
+const DIST = new URL("../../dist/", import.meta.url).pathname;
+const running = new Set<ChildProcess>();
+let folder: string;
+
+beforeAll(async () => {
+  await mkdir(DIST, { recursive: true });
+  folder = await mkdtemp(join(DIST, "test-"));
+  await bundle(join(folder, "bundle"));
+}, 60_000);
+
+afterAll(async () => {
+  for (const child of running) child.kill("SIGKILL");
+  await rm(folder, { recursive: true, force: true });
+});
+
+/** The launcher, as it is shipped. */
+function printgate(...args: string[]): ChildProcess {
+  const child = spawn(join(folder, "bundle", "printgate"), args, {
+    env: { ...process.env, PRINTGATE_NODE: process.execPath, PRINTGATE_CENTRAL_DATA: join(folder, "central") },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  running.add(child);
+  child.once("exit", () => running.delete(child));
+  return child;
+}
+
+async function output(...args: string[]): Promise<string> {
+  const child = printgate(...args);
+  let [text, errors] = ["", ""];
+  child.stdout?.on("data", (piece) => {
+    text += piece;
+  });
+  child.stderr?.on("data", (piece) => {
+    errors += piece;
+  });
+  const [code] = await once(child, "close");
+  expect(code, errors).toBe(0);
+  return text;
+}
+
+/** The first line with `text`, on either stream; fails with all lines when the process ends before. */
+function line(child: ChildProcess, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const seen: string[] = [];
+    for (const stream of [child.stdout, child.stderr]) {
+      if (stream === null) continue;
+      createInterface({ input: stream }).on("line", (found) => {
+        seen.push(found);
+        if (found.includes(text)) resolve(found);
+      });
+    }
+    child.once("close", () => reject(new Error(seen.join("\n"))));
+  });
+}
+
+async function stopped(child: ChildProcess): Promise<unknown> {
+  child.kill("SIGTERM");
+  const [code] = await once(child, "exit");
+  return code;
+}
+
+test("central server and agent run from the bundle, with every lazy part of theirs", async () => {
+  expect(await output("--version")).toMatch(/^\d+\.\d+\.\d+\n$/);
+  await output("central", "init");
+  await output("central", "user", "add", "ada");
+  await output("central", "card", "add", "--user", "ada", "04A2B3C4D5");
+  const server = printgate("central", "serve", "--listen", "127.0.0.1:0");
+  const port = /:(\d+)/.exec((await line(server, "listening on")).replace(/.*127\.0\.0\.1/, ""))?.[1];
+  const toml = await output("central", "agent", "add", "lobby", "--url", `https://localhost:${port}`);
+  const config = join(folder, "lobby.toml");
+  const here = `${toml.replace("[agent]\n", `[agent]\nstate_dir = ${JSON.stringify(join(folder, "state"))}\n`)}
+[[printer]]
+name = "mfd"
+uri = "ipp://127.0.0.1:9/ipp/print"
+[printer.snmp]
+port = 9
+[[reader]]
+name = "net"
+family = "tcp-line"
+printer = "mfd"
+connect = "127.0.0.1:9"
+[[reader]]
+name = "serial"
+family = "serial-line"
+printer = "mfd"
+path = "/dev/serial/by-id/none"
+[[reader]]
+name = "usb"
+family = "hid-keyboard"
+printer = "mfd"
+vendor_id = 0x09d8
+product_id = 0x0410
+`;
+  await writeFile(config, here, { mode: 0o600 });
+  const agent = printgate("run", "--config", config);
+  await line(agent, "connected to the central server");
+  // Each reader's library was loaded: its device is what is missing.
+  const ask = async () => JSON.parse(await outputOf("status", "--config", config, "--json"));
+  await expect
+    .poll(async () => (await ask()).readers.map((reader: { error?: { code: string } }) => reader.error?.code))
+    .toEqual(["reader-unreachable", "reader-absent", "reader-absent"]);
+  expect(await stopped(agent)).toBe(0);
+  expect(await stopped(server)).toBe(0);
+}, 60_000);
+
+/** What it prints, whatever it thinks of it: status exits 1 when something is wrong. */
+async function outputOf(...args: string[]): Promise<string> {
+  const child = printgate(...args);
+  let text = "";
+  child.stdout?.on("data", (piece) => {
+    text += piece;
+  });
+  await once(child, "close");
+  return text;
+}
