@@ -60,8 +60,7 @@ export class Agent {
       central: this.#link,
       printers: this.#printers,
       ledger,
-      // Only the launcher's --expose-gc makes it known; without it streaming merely takes more memory.
-      spool: new RamSpool(agent.spoolRamMib * 2 ** 20, () => globalThis.gc?.({ type: "minor" })),
+      spool: new RamSpool(agent.spoolRamMib * 2 ** 20),
       manifestKey: central.manifestKey.toString("base64url"),
       clock,
       log: log.child({ part: "release" }),

@@ -19,7 +19,7 @@ export async function fetchDocument(
 ): Promise<FetchedDocument> {
   const { size } = manifest;
   const chunks = verified(source, manifest);
-  if (!spool.reserve(size)) return streamed(size, chunks, spool);
+  if (!spool.reserve(size)) return streamed(size, chunks);
   let reserved = true;
   const free = () => {
     if (reserved) spool.release(size);
@@ -46,17 +46,14 @@ export async function fetchDocument(
   };
 }
 
-async function streamed(size: number, chunks: AsyncGenerator<Uint8Array>, spool: RamSpool): Promise<FetchedDocument> {
+async function streamed(size: number, chunks: AsyncGenerator<Uint8Array>): Promise<FetchedDocument> {
   const first = await chunks.next();
   return {
     body: {
       size,
       async *chunks() {
         if (first.done !== true) yield first.value;
-        for await (const chunk of chunks) {
-          spool.passed(chunk.length);
-          yield chunk;
-        }
+        yield* chunks;
       },
     },
     // What a source has to say to being left no longer matters.

@@ -36,30 +36,13 @@ function chunkLength({ size, chunkSize }: Manifest, index: number): number {
   return Math.max(0, Math.min(chunkSize, size - index * chunkSize));
 }
 
-const COLLECT_BYTES = 12 * 2 ** 20;
-
 /** Memory for whole documents, so that the printer's job is created only when its document is here. */
 export class RamSpool {
   readonly capacity: number;
-  readonly #collect: () => void;
-  #passed = 0;
   #used = 0;
 
-  /** `collect` frees the buffers that nobody holds any more. */
-  constructor(capacityBytes: number, collect: () => void = () => {}) {
+  constructor(capacityBytes: number) {
     this.capacity = capacityBytes;
-    this.#collect = collect;
-  }
-
-  /**
-   * A chunk of a document that does not fit went through. V8 lets 32 MiB of young buffers pile up before it looks, by a
-   * constant that no flag changes; on a Pi that is too much for a document that was to stream.
-   */
-  passed(bytes: number): void {
-    this.#passed += bytes;
-    if (this.#passed < COLLECT_BYTES) return;
-    this.#passed = 0;
-    this.#collect();
   }
 
   get used(): number {
