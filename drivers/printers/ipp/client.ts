@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
 import { CodedError } from "../../coded-error.ts";
 import { type DocumentBody, PrinterError } from "../../printer.ts";
@@ -144,7 +145,7 @@ export class IppClient {
       const reply = await this.#post(http, message, upload.pieces(), limit, length);
       // The end of the reply ends the connection: what had not left by then never will, whatever the printer says of it.
       const whole = length === undefined ? upload.ended : upload.isGiven; // in chunks, the end is a chunk too
-      if (refusalOf(reply) === undefined && !(whole && fresh.writableLength === 0))
+      if (refusalOf(reply) === undefined && !(whole && (await isFlushed(fresh))))
         throw new PrinterError("printer-broken-connection", "it took the document before it had all of it");
       this.#options.count("documents", 1);
       return reply;
@@ -228,6 +229,15 @@ export class IppClient {
     if (reply.requestId === request.requestId) return reply;
     throw new PrinterError("printer-bad-reply", `it answers request ${reply.requestId}, not ${request.requestId}`);
   }
+}
+
+/**
+ * True if nothing that was written waits to leave. Over TLS a write is called complete a turn or two after its octets left,
+ * and the reply to them may be read before that.
+ */
+async function isFlushed(socket: Socket): Promise<boolean> {
+  for (let turn = 0; turn < 4 && socket.writableLength > 0 && !socket.destroyed; turn++) await nextTurn();
+  return socket.writableLength === 0;
 }
 
 /** The body of one document request: pulls the next piece only when the printer took the one before. */
