@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../drivers/clock.ts";
-import { type CodedError, codeOf } from "../drivers/coded-error.ts";
+import type { CodedError } from "../drivers/coded-error.ts";
 import type { Log } from "../drivers/log.ts";
 import type { Printer } from "../drivers/printer.ts";
 import { IppPrinter } from "../drivers/printers/ipp/printer.ts";
@@ -104,9 +104,7 @@ export class Agent {
     for (const printer of this.#printers.values()) printer.start();
     this.#loop.resume();
     // Not waited for: with the central server away the agent still starts, and no tap is served until this was done.
-    this.#loop.claims
-      .reconcile()
-      .catch((error: unknown) => log.warn({ code: codeOf(error) }, "the claims could not be compared"));
+    this.#loop.claims.start();
     for (const settings of this.#config.readers) {
       const { name, printer } = settings;
       const transport = transports?.get(name);

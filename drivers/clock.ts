@@ -8,6 +8,11 @@ export interface Clock {
   after(ms: number, run: () => void): () => void;
 }
 
+/** The wall clock as RFC 3339 in UTC, with milliseconds: how records and messages name a time. */
+export function isoTime(clock: Clock): string {
+  return new Date(clock.wall()).toISOString();
+}
+
 export const systemClock: Clock = {
   wall: () => Date.now(),
   monotonic: () => performance.now(),

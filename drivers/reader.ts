@@ -111,6 +111,4 @@ export const READER_CODES = {
   },
 } as const satisfies CodeTable;
 
-export type ReaderCode = keyof typeof READER_CODES;
-
 export class ReaderError extends codedError(READER_CODES) {}

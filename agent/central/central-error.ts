@@ -77,6 +77,4 @@ export const CENTRAL_CODES = {
   },
 } as const satisfies CodeTable;
 
-export type CentralCode = keyof typeof CENTRAL_CODES;
-
 export class CentralError extends codedError(CENTRAL_CODES) {}

@@ -1,5 +1,4 @@
 import {
-  createHash,
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
@@ -9,6 +8,7 @@ import {
 } from "node:crypto";
 import { mkdtemp, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { keyPinOf } from "../../drivers/transports/tls.ts";
 import { replaceFile, syncFolder } from "../storage/atomic-file.ts";
 import { StorageError } from "../storage/storage-error.ts";
 import { CentralError } from "./central-error.ts";
@@ -89,8 +89,8 @@ export async function readKeys(folder: string): Promise<SiteKeys> {
       serverKey: await read(FILES.serverKey),
       serverCertificate,
       keyPins: [
-        keyPin(new X509Certificate(serverCertificate).publicKey),
-        keyPin(createPublicKey(await read(FILES.backupPublic))),
+        keyPinOf(new X509Certificate(serverCertificate)),
+        keyPinOf({ publicKey: createPublicKey(await read(FILES.backupPublic)) }),
       ],
       manifestKey: createPrivateKey(await read(FILES.manifestKey)),
       cardKey,
@@ -124,10 +124,4 @@ export async function refuseReadableByOthers(path: string): Promise<void> {
     throw StorageError.from(cause, `read ${path}`);
   });
   if ((mode & 0o077) !== 0) throw new CentralError("central-readable-by-others", path);
-}
-
-function keyPin(key: KeyObject): string {
-  return `sha256/${createHash("sha256")
-    .update(key.export({ type: "spki", format: "der" }))
-    .digest("base64")}`;
 }

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import type { Clock } from "../../drivers/clock.ts";
+import { type Clock, isoTime } from "../../drivers/clock.ts";
 import type { Log } from "../../drivers/log.ts";
 import { seal } from "../protocol/envelope.ts";
 import { CLAIM_HEADER, paths } from "../protocol/paths.ts";
@@ -208,7 +208,7 @@ export class Routes {
   }
 
   #self(agent: Agent): Answer {
-    const serverTime = new Date(this.#clock.wall()).toISOString();
+    const serverTime = isoTime(this.#clock);
     return { json: { name: agent.name, serverTime } satisfies AgentSelf };
   }
 

@@ -1,4 +1,4 @@
-import type { Clock } from "../../drivers/clock.ts";
+import { type Clock, isoTime } from "../../drivers/clock.ts";
 import { codeOf } from "../../drivers/coded-error.ts";
 import type { Log } from "../../drivers/log.ts";
 import type { Claim, Ledger } from "./ledger.ts";
@@ -84,6 +84,11 @@ export class Claims {
     return this.#reconciling;
   }
 
+  /** Compares without anybody waiting for it; a failure is counted, told, and tried again later. */
+  start(): void {
+    this.reconcile().catch((error: unknown) => this.#failed("reconcile", error));
+  }
+
   /** To be called after `stopping` was aborted and the last release ended. */
   async stop(): Promise<void> {
     this.#ended.abort();
@@ -101,9 +106,7 @@ export class Claims {
   #next(ms: number): void {
     this.#cancelNext();
     if (this.#context.stopping.aborted) return;
-    this.#cancelNext = this.#context.clock.after(ms, () => {
-      this.reconcile().catch((error: unknown) => this.#failed("reconcile", error));
-    });
+    this.#cancelNext = this.#context.clock.after(ms, () => this.start());
   }
 
   /**
@@ -120,7 +123,7 @@ export class Claims {
       ledger.tellAgain(claim.claimId);
       if (ledger.has(claim.claimId) || inFlight(claim.tapId)) continue;
       log.warn({ claim: claim.claimId, sound }, "the central server holds a claim that the ledger does not know");
-      const at = new Date(clock.wall()).toISOString();
+      const at = isoTime(clock);
       await ledger.claim(claim, at);
       const end = { word: sound ? "not printed" : "unknown", reason: "claim-not-in-ledger" } as const;
       await ledger.record(claim.claimId, { phase: sound ? "RETURNED" : "IN_DOUBT", failures: 0, end }, at, true);

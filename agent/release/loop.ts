@@ -1,4 +1,4 @@
-import type { Clock } from "../../drivers/clock.ts";
+import { type Clock, isoTime } from "../../drivers/clock.ts";
 import { CodedError, codeOf } from "../../drivers/coded-error.ts";
 import type { Log } from "../../drivers/log.ts";
 import type { Printer, PrinterState } from "../../drivers/printer.ts";
@@ -299,7 +299,7 @@ export class ReleaseLoop {
   }
 
   #now(): string {
-    return new Date(this.#context.clock.wall()).toISOString();
+    return isoTime(this.#context.clock);
   }
 
   #count(name: string): void {

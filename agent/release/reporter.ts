@@ -1,4 +1,4 @@
-import type { Clock } from "../../drivers/clock.ts";
+import { type Clock, isoTime } from "../../drivers/clock.ts";
 import { codeOf } from "../../drivers/coded-error.ts";
 import type { Log } from "../../drivers/log.ts";
 import type { Outcome } from "../protocol/schema.ts";
@@ -94,7 +94,7 @@ export class Reporter {
       // It does not know the claim and never will: nothing is left to say.
       if (code !== "link-claim-lost") return code;
     }
-    await ledger.reported(entry.claimId, new Date(clock.wall()).toISOString()).catch((error: unknown) => {
+    await ledger.reported(entry.claimId, isoTime(clock)).catch((error: unknown) => {
       // Reported again after a restart, which does no harm.
       this.#count(codeOf(error));
       log.error({ claim: entry.claimId, code: codeOf(error) }, "the ledger could not be written");

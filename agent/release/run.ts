@@ -1,4 +1,4 @@
-import { type Clock, pause } from "../../drivers/clock.ts";
+import { type Clock, isoTime, pause } from "../../drivers/clock.ts";
 import { codeOf } from "../../drivers/coded-error.ts";
 import type { Log } from "../../drivers/log.ts";
 import {
@@ -12,7 +12,7 @@ import {
 import type { Manifest } from "../protocol/schema.ts";
 import { type FetchedDocument, fetchDocument } from "./document.ts";
 import type { Claim, Ledger } from "./ledger.ts";
-import { type Effect, firstEffect, type Input, type Release, type Step, step } from "./machine.ts";
+import { claimed, type Effect, firstEffect, type Input, type Release, type Step, step } from "./machine.ts";
 import type { Central } from "./ports.ts";
 import { blockingReasons } from "./preflight.ts";
 import type { RamSpool } from "./spool.ts";
@@ -101,7 +101,7 @@ export class Run {
     this.#work = work;
     this.#stop = stop;
     this.#counters = counters;
-    this.#state = work.start?.state ?? { phase: "CLAIMED", failures: 0 };
+    this.#state = work.start?.state ?? claimed;
     this.#preflight = work.preflight;
     this.#mayHaveCreated = work.start !== undefined;
     this.#request = {
@@ -365,7 +365,7 @@ export class Run {
   }
 
   #now(): string {
-    return new Date(this.#context.clock.wall()).toISOString();
+    return isoTime(this.#context.clock);
   }
 
   #count(name: string): void {

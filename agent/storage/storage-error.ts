@@ -19,8 +19,6 @@ export const STORAGE_CODES = {
   },
 } as const satisfies CodeTable;
 
-export type StorageCode = keyof typeof STORAGE_CODES;
-
 export class StorageError extends codedError(STORAGE_CODES) {
   /** Maps a file-system error; `what` names the step and the path. */
   static from(cause: unknown, what: string): StorageError {

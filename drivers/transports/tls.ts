@@ -3,7 +3,7 @@ import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from "node:tls";
 
 /** `sha256/` and the base64 of SHA-256 over a TLS public key (SubjectPublicKeyInfo, DER). */
-export function keyPinOf(certificate: X509Certificate): string {
+export function keyPinOf(certificate: Pick<X509Certificate, "publicKey">): string {
   const spki = certificate.publicKey.export({ type: "spki", format: "der" });
   return `sha256/${createHash("sha256").update(spki).digest("base64")}`;
 }

@@ -33,7 +33,8 @@ function printgate(...args: string[]): ChildProcess {
   return child;
 }
 
-async function output(...args: string[]): Promise<string> {
+/** What it prints, whatever it thinks of it: status exits 1 when something is wrong. */
+async function printed(...args: string[]): Promise<{ code: number; text: string; errors: string }> {
   const child = printgate(...args);
   let [text, errors] = ["", ""];
   child.stdout?.on("data", (piece) => {
@@ -43,6 +44,11 @@ async function output(...args: string[]): Promise<string> {
     errors += piece;
   });
   const [code] = await once(child, "close");
+  return { code, text, errors };
+}
+
+async function output(...args: string[]): Promise<string> {
+  const { code, text, errors } = await printed(...args);
   expect(code, errors).toBe(0);
   return text;
 }
@@ -104,21 +110,10 @@ product_id = 0x0410
   const agent = printgate("run", "--config", config);
   await line(agent, "connected to the central server");
   // Each reader's library was loaded: its device is what is missing.
-  const ask = async () => JSON.parse(await outputOf("status", "--config", config, "--json"));
+  const ask = async () => JSON.parse((await printed("status", "--config", config, "--json")).text);
   await expect
     .poll(async () => (await ask()).readers.map((reader: { error?: { code: string } }) => reader.error?.code))
     .toEqual(["reader-unreachable", "reader-absent", "reader-absent"]);
   expect(await stopped(agent)).toBe(0);
   expect(await stopped(server)).toBe(0);
 }, 60_000);
-
-/** What it prints, whatever it thinks of it: status exits 1 when something is wrong. */
-async function outputOf(...args: string[]): Promise<string> {
-  const child = printgate(...args);
-  let text = "";
-  child.stdout?.on("data", (piece) => {
-    text += piece;
-  });
-  await once(child, "close");
-  return text;
-}

@@ -23,8 +23,6 @@ export const SNMP_CODES = {
   },
 } as const satisfies CodeTable;
 
-export type SnmpCode = keyof typeof SNMP_CODES;
-
 export class SnmpError extends codedError(SNMP_CODES) {}
 
 /** One session with one agent. One request at a time; every request ends, by `close` at the latest. */
