@@ -113,6 +113,7 @@ export class Agent {
       this.#readers.set(name, reader);
       reader.start({
         read: (read, at) => this.#loop.read(name, printer, read, at),
+        keys: () => {},
         state: () => {},
       });
     }

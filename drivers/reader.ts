@@ -11,21 +11,47 @@ export type Read =
   | { readonly kind: "text"; readonly text: string }
   | { readonly kind: "bits"; readonly bytes: Uint8Array; readonly bitLength: number };
 
+/** Keys of a reader's keypad in the order of pressing: `0`-`9`, `*` and `#`. They may be a PIN: never logged or stored. */
+export interface Keys {
+  readonly kind: "keys";
+  readonly keys: string;
+}
+
 /**
  * A decoder turns a byte stream into reads. It never throws, never holds more than its cap, always resyncs,
  * and counts what it drops. The same bytes in any chunking give the same reads, as long as no time-out falls between.
  * Time is passed in as monotonic milliseconds.
  */
 export interface Decoder {
-  push(bytes: Uint8Array, nowMs: number): Read[];
+  push(bytes: Uint8Array, nowMs: number): (Read | Keys)[];
   /** When `expire` should be called (monotonic ms), if anything waits for a time-out. */
   readonly deadline: number | undefined;
   /** Completes or drops what has waited too long. */
-  expire(nowMs: number): Read[];
+  expire(nowMs: number): (Read | Keys)[];
   /** Forgets a half frame, as after a re-open. */
   reset(): void;
   /** Saturating counters, by stable name: reads, and each kind of dropped input. */
   readonly counters: Readonly<Record<string, number>>;
+}
+
+/**
+ * A decoder of a protocol in which we speak too: polls, lights, sounds. As pure as any decoder: it asks for time by
+ * `deadline`, and what it has to say is fetched.
+ */
+export interface Protocol extends Decoder {
+  /** The device was opened: forgets what was before and begins anew. */
+  open(nowMs: number): void;
+  /**
+   * The next message to be written, if there is one to be written now. Fetched after each call of the others, and again
+   * when the message before has been written, until there is none; a reply is due from `nowMs` on.
+   */
+  output(nowMs: number): Uint8Array | undefined;
+  /** Lights and sounds; the newest signal replaces one that was not told yet. */
+  signal(signal: Signal, nowMs: number): void;
+  /** The reader has answered, and what it reads can arrive. */
+  readonly online: boolean;
+  /** Why the device is to be closed and opened again; until the next `open`. */
+  readonly failure: ReaderError | undefined;
 }
 
 export type ReaderStatus = "closed" | "opening" | "ready" | "absent" | "failed";
@@ -38,14 +64,17 @@ export interface ReaderState {
   readonly since: number;
 }
 
-/** What a person at the reader is told. */
+/** What a person at the reader is told. Lights and sounds for it: `readers/feedback.ts`. */
 export const SIGNALS = [
   "accepted",
+  "offline-accepted",
   "printed",
+  "enter-pin",
+  "printing-later",
   "no-jobs",
   "unknown-card",
+  "denied",
   "printer-blocked",
-  "printing-later",
   "fault",
 ] as const;
 export type Signal = (typeof SIGNALS)[number];
@@ -53,6 +82,8 @@ export type Signal = (typeof SIGNALS)[number];
 export interface ReaderListener {
   /** `at` is the monotonic ms at which the last byte of the read arrived. */
   read(read: Read, at: number): void;
+  /** Keys of the reader's keypad: `0`-`9`, `*`, `#`. */
+  keys(keys: string, at: number): void;
   state(state: ReaderState): void;
 }
 
@@ -64,8 +95,25 @@ export interface Reader {
   start(listener: ReaderListener): void;
   /** Lights and sounds, where the family can; never blocks and never throws. */
   signal(signal: Signal): void;
+  /** Monotonic ms of the latest good read; undefined before the first. */
+  readonly lastReadAt: number | undefined;
+  /** The shape of what goes over the line, for `forMs` from now; masked, so that no card number can be told from it. */
+  capture(forMs: number): void;
+  /** Newest last, bounded. */
+  readonly captured: readonly CapturedFrame[];
   /** Closes everything; resolves when no handle is left open. */
   stop(): Promise<void>;
+}
+
+/** One piece of what went over a reader's line, as `readers/capture.ts` masks it. */
+export interface CapturedFrame {
+  /** Monotonic ms. */
+  readonly at: number;
+  readonly direction: "in" | "out";
+  /** Bytes, before anything was cut off. */
+  readonly length: number;
+  /** `STX dddddddddd hh CR`: d for a digit, h for A-F, a for other letters. */
+  readonly shape: string;
 }
 
 /** What every driver is given. */
@@ -96,6 +144,10 @@ export const READER_CODES = {
   "reader-silent-peer": {
     what: "The network reader stopped answering on an open connection.",
     next: "Check its power and network cable; the agent connects again by itself.",
+  },
+  "reader-deaf": {
+    what: "The reader is connected but does not answer.",
+    next: "It is opened anew, then powered on and reset by itself. If it stays deaf, check baud rate and address, then replug it.",
   },
   "reader-listen-failed": {
     what: "The agent cannot listen on the address configured for the reader.",

@@ -42,6 +42,14 @@ export const flag = () => takes("true or false", (m) => z.boolean(m));
 
 export const text = (form: string, pattern: RegExp) => takes(form, (m) => z.string(m).check(z.regex(pattern, m)));
 
+/** As the protocol's names (agent/protocol/schema.ts). */
+export const name = () =>
+  text("1 to 63 of a-z, 0-9, `.`, `_`, `-`, beginning with a letter or digit", /^[a-z0-9][a-z0-9._-]{0,62}$/);
+
+export const line = (form: string, max: number) => text(form, new RegExp(`^[\\x20-\\x7e]{1,${max}}$`));
+
+export const path = () => text("an absolute path", /^\/[^\0]{0,1000}$/);
+
 export const oneOf = <const T extends readonly [string | number, ...(string | number)[]]>(values: T) =>
   takes(`one of ${values.map((value) => JSON.stringify(value)).join(", ")}`, (m) => z.literal(values, m));
 

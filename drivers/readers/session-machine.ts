@@ -3,25 +3,38 @@
  *
  *   new ─start─► opening ─opened─► ready
  *                  ▲  └─failed─► waiting ◄─lost─┘
- *                  └────retry──────┘ ▲
- *                                    └ wake: a device appeared, so soon instead of late
+ *                  ├────retry──────┤ ▲
+ *                  │               │ └ wake: a device appeared, so soon instead of late
+ *                  └──── mending ◄─┘ retry of a reader that was deaf (ready ─deaf─► waiting) more than once
  *   any ─stop─► stopping (an open is still under way) ─► stopped
  */
 export type SessionState =
   | { readonly phase: "new" }
-  | { readonly phase: "opening"; readonly failures: number; readonly woken: boolean }
-  | { readonly phase: "ready"; readonly failures: number; readonly since: number }
-  | { readonly phase: "waiting"; readonly failures: number; readonly woken: boolean }
+  | ({ readonly phase: "opening"; readonly woken: boolean } & Troubles)
+  | ({ readonly phase: "ready"; readonly since: number } & Troubles)
+  | ({ readonly phase: "waiting"; readonly woken: boolean; readonly remedy: Remedy | undefined } & Troubles)
+  | ({ readonly phase: "mending" } & Troubles)
   | { readonly phase: "stopping" }
   | { readonly phase: "stopped" };
+
+/** What went wrong since the device was last open for long: failures of any kind, and times that it was deaf. */
+interface Troubles {
+  readonly failures: number;
+  readonly deaf: number;
+}
 
 /** `now` is monotonic ms. */
 export type SessionInput =
   | { readonly type: "start" | "failed" | "retry" | "wake" | "stop" }
-  | { readonly type: "opened" | "lost"; readonly now: number };
+  | { readonly type: "opened" | "lost" | "deaf"; readonly now: number };
+
+/** What is done to a deaf reader beyond opening it again: wake its USB port, then unplug and plug it by software. */
+export const REMEDIES = ["power-on", "reset"] as const;
+export type Remedy = (typeof REMEDIES)[number];
 
 export type SessionEffect =
   | { readonly type: "open" | "close" | "cancel-retry" }
+  | { readonly type: "mend"; readonly remedy: Remedy }
   /** Replaces a retry that is already set. */
   | { readonly type: "retry-after"; readonly ms: number };
 
@@ -34,30 +47,41 @@ const BACK_OFF_MS = [1000, 2000, 5000, 10_000, 30_000] as const;
 const LONGEST_BACK_OFF_MS = 30_000;
 /** udev sets owner and mode a moment after the device node appears; an open before that is refused. */
 export const WAKE_MS = 100;
+/** A device that was reset is back by then. */
+export const MEND_MS = 2000;
 /** A device that was open for less than this has not proved itself: the back-off goes on where it was. */
 export const STABLE_MS = 10_000;
 
 export const NEW_SESSION: SessionState = { phase: "new" };
+const NO_TROUBLES: Troubles = { failures: 0, deaf: 0 };
 
 /** Inputs that mean nothing in a state leave it as it is. */
 export function step(state: SessionState, input: SessionInput): SessionStep {
   if (input.type === "stop") return stop(state);
   switch (state.phase) {
     case "new":
-      return input.type === "start" ? open(0) : stay(state);
+      return input.type === "start" ? open(NO_TROUBLES) : stay(state);
     case "opening":
       if (input.type === "opened") {
-        return stay({ phase: "ready", failures: state.failures, since: input.now });
+        return stay({ phase: "ready", failures: state.failures, deaf: state.deaf, since: input.now });
       }
-      if (input.type === "failed") return state.woken ? wake() : wait(state.failures);
+      if (input.type === "failed") return state.woken ? wake(NO_TROUBLES) : wait(state);
       if (input.type === "wake") return stay({ ...state, woken: true });
       return stay(state);
     case "ready":
-      if (input.type === "lost") return wait(input.now - state.since >= STABLE_MS ? 0 : state.failures);
+      if (input.type === "lost" || input.type === "deaf") {
+        const troubles = input.now - state.since >= STABLE_MS ? NO_TROUBLES : state;
+        return input.type === "lost" ? wait(troubles) : deaf(troubles);
+      }
       return stay(state);
     case "waiting":
-      if (input.type === "retry") return open(state.failures);
-      if (input.type === "wake" && !state.woken) return wake();
+      if (input.type === "retry") return state.remedy === undefined ? open(state) : mend(state, state.remedy);
+      if (input.type === "wake" && !state.woken) return wake(NO_TROUBLES);
+      return stay(state);
+    case "mending":
+      if (input.type === "retry") return open(state);
+      // It comes back by our own doing, which is no news of it.
+      if (input.type === "wake") return wake(state);
       return stay(state);
     case "stopping":
       // The open could not be recalled in time: what it opened is closed, and only then it is over.
@@ -77,6 +101,7 @@ function stop(state: SessionState): SessionStep {
     case "ready":
       return { state: { phase: "stopped" }, effects: [{ type: "close" }] };
     case "waiting":
+    case "mending":
       return { state: { phase: "stopped" }, effects: [{ type: "cancel-retry" }] };
     case "stopping":
     case "stopped":
@@ -88,20 +113,38 @@ function stay(state: SessionState): SessionStep {
   return { state, effects: [] };
 }
 
-function open(failures: number): SessionStep {
-  return { state: { phase: "opening", failures, woken: false }, effects: [{ type: "open" }] };
+function open({ failures, deaf }: Troubles): SessionStep {
+  return { state: { phase: "opening", failures, deaf, woken: false }, effects: [{ type: "open" }] };
 }
 
-function wait(failures: number): SessionStep {
+function wait({ failures, deaf }: Troubles, remedy?: Remedy): SessionStep {
   return {
-    state: { phase: "waiting", failures: failures + 1, woken: false },
+    state: { phase: "waiting", failures: failures + 1, deaf, woken: false, remedy },
     effects: [{ type: "retry-after", ms: BACK_OFF_MS[failures] ?? LONGEST_BACK_OFF_MS }],
   };
 }
 
-function wake(): SessionStep {
+/** The first time opening it again must do; then one remedy after the other, the last one again and again. */
+function deaf({ failures, deaf }: Troubles): SessionStep {
+  const remedy = deaf === 0 ? undefined : (REMEDIES[deaf - 1] ?? REMEDIES.at(-1));
+  const { state, effects } = wait({ failures, deaf: deaf + 1 }, remedy);
+  return { state, effects: [{ type: "close" }, ...effects] };
+}
+
+/** After the wait and not before it, so that the device that comes back does not cut the wait short. */
+function mend({ failures, deaf }: Troubles, remedy: Remedy): SessionStep {
   return {
-    state: { phase: "waiting", failures: 0, woken: true },
+    state: { phase: "mending", failures, deaf },
+    effects: [
+      { type: "mend", remedy },
+      { type: "retry-after", ms: MEND_MS },
+    ],
+  };
+}
+
+function wake({ failures, deaf }: Troubles): SessionStep {
+  return {
+    state: { phase: "waiting", failures, deaf, woken: true, remedy: undefined },
     effects: [{ type: "retry-after", ms: WAKE_MS }],
   };
 }

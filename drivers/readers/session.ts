@@ -1,18 +1,30 @@
 import {
+  type CapturedFrame,
   type Decoder,
   type DriverContext,
+  type Keys,
+  type Protocol,
   type Read,
   type Reader,
   ReaderError,
   type ReaderListener,
   type ReaderState,
   type ReaderStatus,
+  type Signal,
 } from "../reader.ts";
 import type { Transport, TransportListener } from "../transports/transport.ts";
+import { FrameCapture, textShape } from "./capture.ts";
 import { count, zeroed } from "./counters.ts";
 import { Debounce } from "./debounce.ts";
 import { RateLimit } from "./rate-limit.ts";
-import { NEW_SESSION, type SessionEffect, type SessionInput, type SessionState, step } from "./session-machine.ts";
+import {
+  NEW_SESSION,
+  type Remedy,
+  type SessionEffect,
+  type SessionInput,
+  type SessionState,
+  step,
+} from "./session-machine.ts";
 
 export interface CommonSettings {
   /** Unique among the readers. */
@@ -28,7 +40,11 @@ export type DeviceWatch = (onChange: () => void) => () => void;
 
 export interface SessionParts {
   readonly settings: CommonSettings;
-  readonly decoder: Decoder;
+  readonly decoder: Decoder | Protocol;
+  /** How a captured frame is masked; default `textShape`. */
+  readonly shapeOf?: (bytes: Uint8Array) => string;
+  /** What can be done to a deaf device, resolving when it is done; absent where nothing can. */
+  readonly mend?: (remedy: Remedy) => Promise<void>;
   /** A transport may count, too. */
   readonly transport: Transport & { readonly counters?: Readonly<Record<string, number>> };
   readonly context: DriverContext;
@@ -37,6 +53,8 @@ export interface SessionParts {
 }
 
 const RATE_WINDOW_MS = 10_000;
+/** People press some 5 keys a second; a keypad that sends more is broken or no keypad. */
+const MAX_KEYS_PER_10S = 100;
 /** Added to a back-off at most, as a part of it, so that many agents do not retry in step. */
 const JITTER = 0.25;
 /** Longer than any open or close of a transport may take. */
@@ -46,12 +64,27 @@ const STOP_MS = 15_000;
 export class ReaderSession implements Reader {
   readonly name: string;
   readonly #decoder: Decoder;
+  /** The decoder again, of a family in which we speak too. */
+  readonly #protocol: Protocol | undefined;
+  readonly #mend: SessionParts["mend"];
+  readonly #capture: FrameCapture;
   readonly #transport: SessionParts["transport"];
   readonly #context: DriverContext;
   readonly #watch: DeviceWatch | undefined;
   readonly #debounce: Debounce;
   readonly #rateLimit: RateLimit;
-  readonly #counters = zeroed("opened", "openFailed", "lost", "repeats", "overRate", "signals", "closeFailed");
+  readonly #keyLimit = new RateLimit(MAX_KEYS_PER_10S, RATE_WINDOW_MS);
+  readonly #counters = zeroed(
+    "opened",
+    "openFailed",
+    "lost",
+    "deaf",
+    "mended",
+    "repeats",
+    "overRate",
+    "signals",
+    "closeFailed",
+  );
 
   #listener: ReaderListener | undefined;
   #machine: SessionState = NEW_SESSION;
@@ -59,16 +92,21 @@ export class ReaderSession implements Reader {
   /** Numbers the opens: a callback of an earlier one is ignored. */
   #generation = 0;
   #lastByteAt = 0;
+  #lastReadAt: number | undefined;
+  #writing = false;
   #cancelRetry = () => {};
   #cancelDeadline = () => {};
   #unwatch = () => {};
   #opening: Promise<void> = Promise.resolve();
-  #closing: Promise<void> = Promise.resolve();
+  #closing: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
 
   constructor(parts: SessionParts) {
     this.name = parts.settings.name;
     this.#decoder = parts.decoder;
+    this.#protocol = "output" in parts.decoder ? parts.decoder : undefined;
+    this.#mend = parts.mend;
+    this.#capture = new FrameCapture(parts.shapeOf ?? textShape);
     this.#transport = parts.transport;
     this.#context = {
       ...parts.context,
@@ -84,6 +122,14 @@ export class ReaderSession implements Reader {
     return this.#state;
   }
 
+  get lastReadAt(): number | undefined {
+    return this.#lastReadAt;
+  }
+
+  get captured(): readonly CapturedFrame[] {
+    return this.#capture.frames;
+  }
+
   get counters(): Readonly<Record<string, number>> {
     return { ...this.#transport.counters, ...this.#decoder.counters, ...this.#counters };
   }
@@ -96,9 +142,16 @@ export class ReaderSession implements Reader {
     this.#dispatch({ type: "start" });
   }
 
-  /** These families have neither lights nor sounds: not one byte is written to the device. */
-  signal(): void {
+  /** To a family that has neither lights nor sounds not one byte is written. */
+  signal(signal: Signal): void {
     count(this.#counters, "signals");
+    if (this.#protocol === undefined || this.#machine.phase !== "ready") return;
+    this.#protocol.signal(signal, this.#context.clock.monotonic());
+    this.#converse();
+  }
+
+  capture(forMs: number): void {
+    this.#capture.start(this.#context.clock.monotonic(), forMs);
   }
 
   stop(): Promise<void> {
@@ -141,6 +194,9 @@ export class ReaderSession implements Reader {
       case "close":
         this.#closing = this.#close();
         break;
+      case "mend":
+        void this.#repair(effect.remedy);
+        break;
       case "retry-after": {
         this.#cancelRetry();
         const ms = effect.ms * (1 + JITTER * this.#context.random());
@@ -155,11 +211,13 @@ export class ReaderSession implements Reader {
 
   async #open(): Promise<void> {
     this.#generation += 1;
+    this.#writing = false;
     const generation = this.#generation;
     // A device that opened may speak in the moment before we learn of it, so "opening" will do.
     const isCurrent = () =>
       generation === this.#generation && (this.#machine.phase === "opening" || this.#machine.phase === "ready");
     this.#forgetHalfFrame();
+    if (this.#closing !== undefined) await this.#closing;
     const settled = Promise.withResolvers<void>();
     const listener: TransportListener & { restarted(): void } = {
       data: (bytes) => {
@@ -186,9 +244,66 @@ export class ReaderSession implements Reader {
       return;
     }
     count(this.#counters, "opened");
-    this.#dispatch({ type: "opened", now: this.#context.clock.monotonic() });
-    this.#publish("ready");
+    const now = this.#context.clock.monotonic();
+    this.#dispatch({ type: "opened", now });
+    if (this.#protocol === undefined) this.#publish("ready");
+    else {
+      this.#protocol.open(now);
+      this.#converse();
+    }
     settled.resolve();
+  }
+
+  /** Says what the protocol has to say, one message after the other, and acts on what became of it. */
+  #converse(): void {
+    const protocol = this.#protocol;
+    if (protocol === undefined || this.#machine.phase !== "ready") return;
+    const { failure } = protocol;
+    if (failure !== undefined) {
+      this.#giveUp(failure);
+      return;
+    }
+    if (protocol.online) this.#publish("ready");
+    this.#armDeadline();
+    if (this.#writing) return;
+    const now = this.#context.clock.monotonic();
+    const message = protocol.output(now);
+    if (message === undefined) return;
+    this.#armDeadline();
+    this.#capture.take("out", message, now);
+    this.#writing = true;
+    const generation = this.#generation;
+    this.#transport.write(message).then(
+      () => {
+        if (generation !== this.#generation) return;
+        this.#writing = false;
+        this.#converse();
+      },
+      (error: unknown) => {
+        if (generation !== this.#generation) return;
+        this.#giveUp(error instanceof ReaderError ? error : new ReaderError("reader-lost", String(error)));
+      },
+    );
+  }
+
+  /** The device is open but of no use: it is closed, and mended if opening it again does not help. */
+  #giveUp(error: ReaderError): void {
+    this.#generation += 1;
+    count(this.#counters, "deaf");
+    this.#forgetHalfFrame();
+    this.#dispatch({ type: "deaf", now: this.#context.clock.monotonic() });
+    this.#failed(error);
+  }
+
+  async #repair(remedy: Remedy): Promise<void> {
+    if (this.#mend === undefined) return;
+    try {
+      await this.#mend(remedy);
+      count(this.#counters, "mended");
+      this.#context.log.info({ remedy }, "did to the reader's device what may wake it");
+    } catch (error) {
+      this.#context.log.warn({ remedy, err: error }, "could not do to the reader's device what may wake it");
+    }
   }
 
   async #close(): Promise<void> {
@@ -200,6 +315,7 @@ export class ReaderSession implements Reader {
       this.#context.log.warn({ err: error }, "closing the reader's device failed");
     }
     await earlier;
+    this.#closing = undefined;
   }
 
   #lost(error: ReaderError): void {
@@ -212,10 +328,12 @@ export class ReaderSession implements Reader {
 
   #data(bytes: Uint8Array): void {
     const now = this.#context.clock.monotonic();
+    this.#capture.take("in", bytes, now);
     this.#expire(now);
     this.#lastByteAt = now;
     this.#deliver(this.#decoder.push(bytes, now), now);
     this.#armDeadline();
+    this.#converse();
   }
 
   /** A frame that a silence completes was complete when its last byte came. */
@@ -234,6 +352,7 @@ export class ReaderSession implements Reader {
       this.#expire(clock.monotonic());
       // A timer may fire a fraction of a millisecond early.
       this.#armDeadline();
+      this.#converse();
     });
   }
 
@@ -242,10 +361,16 @@ export class ReaderSession implements Reader {
     this.#decoder.reset();
   }
 
-  #deliver(reads: readonly Read[], at: number): void {
+  #deliver(reads: readonly (Read | Keys)[], at: number): void {
     for (const read of reads) {
       // The listener may have stopped us at the read before.
       if (this.#stopping !== undefined) return;
+      if (read.kind === "keys") {
+        if (this.#keyLimit.accepts(at)) this.#listener?.keys(read.keys, at);
+        else count(this.#counters, "overRate");
+        continue;
+      }
+      this.#lastReadAt = at;
       if (!this.#debounce.accepts(read, at)) count(this.#counters, "repeats");
       else if (!this.#rateLimit.accepts(at)) count(this.#counters, "overRate");
       else this.#listener?.read(read, at);
@@ -275,6 +400,7 @@ function statusOf(error: ReaderError): ReaderStatus {
     case "reader-lost":
     case "reader-unreachable":
     case "reader-silent-peer":
+    case "reader-deaf":
       return "absent";
     case "reader-open-failed":
     case "reader-listen-failed":

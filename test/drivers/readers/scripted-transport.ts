@@ -6,7 +6,8 @@ export class ScriptedTransport implements Transport {
   readonly counters = { fromTransport: 1 };
   opens = 0;
   closes = 0;
-  written = 0;
+  /** What was written, in hexadecimal. */
+  readonly written: string[] = [];
   #pending: PromiseWithResolvers<void> | undefined;
   #offered: (TransportListener & { restarted?(): void }) | undefined;
   #listener: (TransportListener & { restarted?(): void }) | undefined;
@@ -31,8 +32,8 @@ export class ScriptedTransport implements Transport {
     return this.#pending.promise;
   }
 
-  async write(): Promise<void> {
-    this.written += 1;
+  async write(bytes: Uint8Array): Promise<void> {
+    this.written.push(Buffer.from(bytes).toString("hex"));
   }
 
   async close(): Promise<void> {
@@ -82,10 +83,17 @@ export async function turns(): Promise<void> {
 export class Recorder implements ReaderListener {
   readonly reads: { readonly text: string; readonly at: number }[] = [];
   readonly states: string[] = [];
+  /** All keys of the keypad so far. */
+  pressed = "";
   #waiting: (() => void)[] = [];
 
   read(read: Read, at: number): void {
     this.reads.push({ text: read.kind === "text" ? read.text : Buffer.from(read.bytes).toString("hex"), at });
+    this.#told();
+  }
+
+  keys(keys: string): void {
+    this.pressed += keys;
     this.#told();
   }
 

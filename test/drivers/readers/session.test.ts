@@ -199,6 +199,7 @@ describe("reads", () => {
         if (read.kind === "text") texts.push(read.text);
         void reader.stop();
       },
+      keys() {},
       state() {},
     });
     await device.appear();
@@ -258,9 +259,9 @@ describe("stop", () => {
 
 test("signals are counted, and not one byte is written", async () => {
   const { reader, device } = await ready();
-  reader.signal();
-  reader.signal();
-  expect([reader.counters.signals, device.written]).toEqual([2, 0]);
+  reader.signal("accepted");
+  reader.signal("fault");
+  expect([reader.counters.signals, device.written]).toEqual([2, []]);
   await reader.stop();
 });
 
