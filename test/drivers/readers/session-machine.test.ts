@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
+  MEND_MS,
   NEW_SESSION,
   type SessionEffect,
   type SessionInput,
@@ -23,6 +24,7 @@ function run(inputs: readonly SessionInput[]): { state: SessionState; effects: S
 const input = (type: "start" | "failed" | "retry" | "wake" | "stop"): SessionInput => ({ type });
 const opened = (now: number): SessionInput => ({ type: "opened", now });
 const lost = (now: number): SessionInput => ({ type: "lost", now });
+const deaf = (now: number): SessionInput => ({ type: "deaf", now });
 const retries = (effects: readonly SessionEffect[]) =>
   effects.flatMap((effect) => (effect.type === "retry-after" ? [effect.ms] : []));
 
@@ -53,6 +55,39 @@ describe("a device that appears", () => {
   });
 });
 
+describe("a deaf device", () => {
+  const remedies = (inputs: readonly SessionInput[]) =>
+    run(inputs).effects.flatMap((effect) => (effect.type === "mend" ? [effect.remedy] : []));
+  const deafAgain = [input("retry"), opened(0), deaf(0)];
+
+  test("is closed and opened anew at first; then it is powered on, and from then on reset", () => {
+    const mended = [input("start"), opened(0), deaf(0), ...deafAgain];
+    for (let i = 0; i < 3; i += 1) mended.push(input("retry"), ...deafAgain);
+    expect(remedies(mended)).toEqual(["power-on", "reset", "reset"]);
+    expect(retries(run(mended).effects)).toEqual([1000, 2000, MEND_MS, 5000, MEND_MS, 10_000, MEND_MS, 30_000]);
+  });
+
+  test("that comes back by our own doing is opened soon, but counts as deaf as before", () => {
+    const { effects } = run([
+      input("start"),
+      opened(0),
+      deaf(0),
+      ...deafAgain,
+      input("retry"),
+      input("wake"),
+      ...deafAgain,
+    ]);
+    expect(retries(effects)).toEqual([1000, 2000, MEND_MS, WAKE_MS, 5000]);
+  });
+
+  test("that somebody plugs in anew, or that was well for long, begins anew", () => {
+    const replugged = [input("start"), opened(0), deaf(0), ...deafAgain, input("wake"), ...deafAgain];
+    expect(remedies([...replugged, input("retry")])).toEqual([]);
+    const well = [input("start"), opened(0), deaf(0), input("retry"), opened(0), deaf(STABLE_MS), input("retry")];
+    expect(remedies(well)).toEqual([]);
+  });
+});
+
 test("a stop during an open waits for it, and closes what it opened", () => {
   const stopping = run([input("start"), input("stop")]);
   expect(stopping.state.phase).toBe("stopping");
@@ -68,6 +103,7 @@ test("any inputs: never two opens at once, nothing open and no retry set once st
     fc.constantFrom(input("start"), input("failed"), input("retry"), input("wake"), input("stop")),
     fc.nat(30_000).map(opened),
     fc.nat(30_000).map(lost),
+    fc.nat(30_000).map(deaf),
   );
   fc.assert(
     fc.property(fc.array(anyInput, { maxLength: 60 }), (inputs) => {
@@ -77,7 +113,7 @@ test("any inputs: never two opens at once, nothing open and no retry set once st
       for (const next of inputs) {
         // A device answers only an open that is under way, is lost only when open, a timer fires only when set.
         if ((next.type === "opened" || next.type === "failed") && device !== "opening") continue;
-        if (next.type === "lost" && device !== "open") continue;
+        if ((next.type === "lost" || next.type === "deaf") && device !== "open") continue;
         if (next.type === "retry" && !retrySet) continue;
         if (next.type === "opened") device = "open";
         if (next.type === "failed" || next.type === "lost") device = "closed";
@@ -101,10 +137,14 @@ test("any inputs: never two opens at once, nothing open and no retry set once st
             case "cancel-retry":
               retrySet = false;
               break;
+            case "mend":
+              expect(device).toBe("closed");
+              break;
           }
         }
         if (state.phase === "stopped") expect([device, retrySet]).toEqual(["closed", false]);
-        if (state.phase === "waiting") expect([device, retrySet]).toEqual(["closed", true]);
+        if (state.phase === "waiting" || state.phase === "mending")
+          expect([device, retrySet]).toEqual(["closed", true]);
       }
     }),
     { numRuns: 1000 },
