@@ -142,6 +142,8 @@ export function fuzz(target: Target, corpus: Corpus, seed: number, over: (runs: 
   const seen = new Set<Behaviour>();
   let runs = 0;
   let slowestMs = 0;
+  /** What the pool itself holds is not the target's growth. */
+  let kept = 0;
   let warm: number | undefined;
   const fail = (error: Error, input: Uint8Array): FuzzResult => {
     const file = corpus.keep(target.name, `finding-${seed}-${runs}`, input);
@@ -156,7 +158,10 @@ export function fuzz(target: Target, corpus: Corpus, seed: number, over: (runs: 
       const behaviour = target.run(input, random);
       if (!seen.has(behaviour) && seen.size < 5000) {
         seen.add(behaviour);
-        if (first === undefined) pool.push(Uint8Array.from(input));
+        if (first === undefined) {
+          pool.push(Uint8Array.from(input));
+          kept += input.length;
+        }
       }
     } catch (error) {
       return fail(error instanceof Error ? error : new Error(String(error)), input);
@@ -165,9 +170,9 @@ export function fuzz(target: Target, corpus: Corpus, seed: number, over: (runs: 
     if (ms > slowestMs) slowestMs = ms;
     if (ms > TOO_SLOW_MS) return fail(new Error(`took ${Math.round(ms)} ms`), input);
     runs += 1;
-    if (runs === 20_000) warm = process.memoryUsage.rss();
+    if (runs === 20_000) warm = process.memoryUsage.rss() - kept;
   }
-  const grownMiB = warm === undefined ? 0 : (process.memoryUsage.rss() - warm) / 2 ** 20;
+  const grownMiB = warm === undefined ? 0 : (process.memoryUsage.rss() - kept - warm) / 2 ** 20;
   if (grownMiB > GROWTH_MIB) return fail(new Error(`grew by ${Math.round(grownMiB)} MiB`), new Uint8Array(0));
   return { runs, behaviours: seen.size, grownMiB, slowestMs };
 }
