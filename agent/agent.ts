@@ -6,13 +6,14 @@ import type { CodedError } from "../drivers/coded-error.ts";
 import type { Log } from "../drivers/log.ts";
 import type { Printer } from "../drivers/printer.ts";
 import { IppPrinter } from "../drivers/printers/ipp/printer.ts";
+import type { SnmpAccess } from "../drivers/printers/snmp/access.ts";
 import { SnmpHealth } from "../drivers/printers/snmp/session.ts";
 import type { Reader, Signal } from "../drivers/reader.ts";
 import { openReader } from "../drivers/readers/open-reader.ts";
 import type { Transport } from "../drivers/transports/transport.ts";
 import { toCardNumber } from "./cards/pipeline.ts";
 import { cardToken } from "./cards/token.ts";
-import type { Config } from "./config/config.ts";
+import type { Config, SnmpConfig } from "./config/config.ts";
 import { ControlSocket } from "./health/control-socket.ts";
 import { type AgentStatus, type ShownError, summed } from "./health/status.ts";
 import { CentralLink } from "./link/client.ts";
@@ -195,8 +196,14 @@ export function printerOf(settings: Config["printers"][number], clock: Clock, lo
   return new IppPrinter({
     ...rest,
     ...context,
-    ...(snmp === undefined ? {} : { health: new SnmpHealth({ ...snmp, ...context }) }),
+    ...(snmp === undefined
+      ? {}
+      : { health: new SnmpHealth({ host: snmp.host, port: snmp.port, access: snmpAccess(snmp), ...context }) }),
   });
+}
+
+function snmpAccess({ version, community, user = "", ...v3 }: SnmpConfig): SnmpAccess {
+  return version === "3" ? { version, user, ...v3 } : { version, community };
 }
 
 function shown({ code, detail, row }: CodedError): ShownError {

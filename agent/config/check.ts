@@ -174,7 +174,27 @@ function twice(table: string, key: string, values: readonly unknown[]): Finding[
   });
 }
 
-function ofPrinter({ uri, key_pins }: TomlTable, path: KeyPath): Finding[] {
+function ofPrinter({ uri, key_pins, snmp }: TomlTable, path: KeyPath): Finding[] {
+  return [...ofUri(uri, key_pins, path), ...(isTable(snmp) ? ofSnmp(snmp, [...path, "snmp"]) : [])];
+}
+
+function ofSnmp({ version, user, auth_password, priv_password, community }: TomlTable, path: KeyPath): Finding[] {
+  const conflict = (key: string, message: string): Finding[] => [
+    { code: "config-conflict", path: [...path, key], message },
+  ];
+  if (version !== "3") {
+    const v3 = Object.entries({ user, auth_password, priv_password }).find(([, value]) => value !== undefined);
+    return v3 === undefined ? [] : conflict(v3[0], 'goes with version = "3" only');
+  }
+  if (user === undefined) return conflict("version", "version 3 needs user");
+  if (community !== undefined) return conflict("community", "goes with version 1 and 2c only");
+  if (priv_password !== undefined && auth_password === undefined) {
+    return conflict("priv_password", "needs auth_password: what is encrypted is authenticated too");
+  }
+  return [];
+}
+
+function ofUri(uri: unknown, key_pins: unknown, path: KeyPath): Finding[] {
   const pinned = Array.isArray(key_pins) && key_pins.length > 0;
   if (typeof uri !== "string") return [];
   if (uri.startsWith("ipps:") && !pinned) {

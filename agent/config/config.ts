@@ -14,7 +14,7 @@ type Filled<T> = { [K in keyof T]-?: Exclude<T[K], undefined> };
 export type AgentConfig = CamelKeys<Filled<Checked["agent"]>>;
 /** `url`, `ca`, `keyPins`, `bearerKey`, and `cardKey` and `manifestKey` as 32 bytes each. */
 export type CentralConfig = CamelKeys<Checked["central"]>;
-export type SnmpConfig = CamelKeys<Filled<NonNullable<Checked["printer"][number]["snmp"]>>>;
+export type SnmpConfig = CamelKeys<NonNullable<Checked["printer"][number]["snmp"]> & { readonly host: string }>;
 /** `snmp` is undefined where the printer is not to be asked. */
 export type PrinterConfig = CamelKeys<Omit<Checked["printer"][number], "snmp">> & {
   readonly snmp: SnmpConfig | undefined;

@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import * as z from "zod/mini";
+import { AUTH_PROTOCOLS, PRIV_PROTOCOLS } from "../../drivers/printers/snmp/access.ts";
 import { KEY_PIN } from "../../drivers/transports/tls.ts";
 import { base64Key, demand, flag, key, line, list, name, oneOf, parsed, path, text, whole } from "./key.ts";
 import { READERS } from "./reader-keys.ts";
@@ -86,6 +87,9 @@ const Central = z.strictObject({
   }),
 });
 
+/** RFC 3414 11.2 asks for at least 8 characters, and agents refuse fewer. */
+const snmpPassword = () => text("8 to 64 printable ASCII characters", /^[\x20-\x7e]{8,64}$/);
+
 const Snmp = z.strictObject({
   host: key(z.optional(line("a host name or address", 253)), {
     doc: "Where the printer's SNMP agent answers.",
@@ -93,8 +97,34 @@ const Snmp = z.strictObject({
     example: '"10.0.0.20"',
   }),
   port: key(z._default(whole(1, 65_535), 161), { doc: "Its UDP port." }),
+  version: key(z._default(oneOf(["1", "2c", "3"]), "2c"), {
+    doc: "Of SNMP. Only 3 authenticates and encrypts; 1 and 2c show their community to everybody on the network.",
+  }),
   community: key(z._default(line("1 to 64 printable ASCII characters", 64), "public"), {
-    doc: "The SNMP v2c community for reading.",
+    doc: "With version 1 and 2c: the community for reading.",
+  }),
+  user: key(z.optional(line("1 to 32 printable ASCII characters", 32)), {
+    doc: "With version 3: the user.",
+    example: '"printgate"',
+  }),
+  auth_password: key(z.optional(snmpPassword()), {
+    doc: "With version 3: the user's authentication password; without it nothing is authenticated.",
+    example: '"at least 8 characters"',
+    secret: true,
+  }),
+  auth_protocol: key(z._default(oneOf(AUTH_PROTOCOLS), "sha256"), {
+    doc: "With version 3: how requests are authenticated.",
+  }),
+  priv_password: key(z.optional(snmpPassword()), {
+    doc: "With version 3: the user's privacy password; without it nothing is encrypted.",
+    example: '"at least 8 others"',
+    secret: true,
+  }),
+  priv_protocol: key(z._default(oneOf(PRIV_PROTOCOLS), "aes"), {
+    doc: "With version 3: how requests are encrypted; aes256b is Blumenthal's, aes256r Reeder's, which Cisco uses.",
+  }),
+  context: key(z._default(text("0 to 32 printable ASCII characters", /^[\x20-\x7e]{0,32}$/), ""), {
+    doc: "With version 3: the context; printers hardly ever have one.",
   }),
 });
 

@@ -1,24 +1,27 @@
-import { afterEach, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { silentLog } from "../../drivers/log.ts";
+import type { SnmpAccess } from "../../drivers/printers/snmp/access.ts";
 import { SnmpHealth } from "../../drivers/printers/snmp/session.ts";
 import { FakeClock } from "../sim/clock.ts";
 import type { PrinterRows, Snmpd } from "./snmpd.ts";
-import { JAMMED, READY, startSnmpd } from "./snmpd.ts";
+import { JAMMED, READY, startSnmpd, V3 } from "./snmpd.ts";
 
 const cleanups: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup();
 });
 
-async function agent(rows: PrinterRows): Promise<Snmpd> {
-  const snmpd = await startSnmpd(rows);
+async function agent(rows: PrinterRows, v3 = V3): Promise<Snmpd> {
+  const snmpd = await startSnmpd(rows, "public", v3);
   cleanups.push(() => snmpd.stop());
   return snmpd;
 }
 
-function watch({ port }: Snmpd, community = "public", timeoutMs = 1250) {
+const V2C: SnmpAccess = { version: "2c", community: "public" };
+
+function watch({ port }: Snmpd, access = V2C, timeoutMs = 1250) {
   const clock = new FakeClock();
-  const health = new SnmpHealth({ host: "127.0.0.1", port, community, clock, log: silentLog, timeoutMs });
+  const health = new SnmpHealth({ host: "127.0.0.1", port, access, clock, log: silentLog, timeoutMs });
   cleanups.push(() => health.stop());
   /** Lets the next poll run and end. */
   const poll = async (ms = 5_000) => {
@@ -97,7 +100,7 @@ test("an agent without the printer's columns is unknown, and the other columns s
 });
 
 test("a wrong community is unknown, with a reason for the technician", async () => {
-  const { health, poll } = watch(await agent(READY), "wrong", 40);
+  const { health, poll } = watch(await agent(READY), { version: "2c", community: "wrong" }, 40);
   await poll(0);
   expect(health.verdict()).toEqual({ verdict: "unknown", conditions: [], at: undefined });
   expect(health.problem?.code).toBe("snmp-no-answer");
@@ -107,7 +110,7 @@ test("a killed agent never blocks: unknown at once, and its verdict grows stale 
   const snmpd = await agent(JAMMED);
   // The agent's first answer waits for its table script to start; what follows may have a short time-out.
   await watch(snmpd).poll(0);
-  const { health, clock, poll } = watch(snmpd, "public", 250);
+  const { health, clock, poll } = watch(snmpd, V2C, 250);
   await poll(0);
   await poll();
   expect(health.verdict().verdict).toBe("blocked");
@@ -118,4 +121,75 @@ test("a killed agent never blocks: unknown at once, and its verdict grows stale 
   expect(health.verdict().verdict).toBe("unknown");
   clock.advance(5_000);
   await vi.waitFor(() => expect(health.counters.sessions).toBe(2), { interval: 5 });
+});
+
+describe("SNMPv1", () => {
+  const v1: SnmpAccess = { version: "1", community: "public" };
+
+  test("is asked object by object, because it refuses a request for one that it lacks", async () => {
+    const { health, poll } = watch(await agent({ printerStatus: 3 }), v1);
+    await poll(0);
+    expect(health.verdict().verdict).toBe("ready");
+    expect(health.problem).toBeUndefined();
+  });
+
+  test("an agent that lists no printer is told apart from one that does not answer", async () => {
+    const { health, poll } = watch(await agent({ index: 1, ...READY, listed: false }), v1);
+    await poll(0);
+    expect(health.problem?.code).toBe("snmp-no-printer");
+  });
+});
+
+describe("SNMPv3", () => {
+  test.each([
+    ["SHA-256 and AES", V3],
+    ["SHA-512 and AES", { ...V3, authProtocol: "sha512" }],
+    ["SHA and AES", { ...V3, authProtocol: "sha" }],
+    ["SHA-256 alone", { ...V3, privPassword: undefined }],
+  ] as const)("by %s", async (_name, access) => {
+    const { health, poll } = watch(await agent(JAMMED, access), access);
+    await poll(0);
+    await poll();
+    expect(health.problem).toBeUndefined();
+    expect(health.verdict()).toMatchObject({ verdict: "blocked", conditions: ["jammed"] });
+  });
+
+  test.each([
+    ["user", { ...V3, user: "nobody" }, "snmp-unknown-user"],
+    ["authentication password", { ...V3, authPassword: "another12345" }, "snmp-wrong-auth-key"],
+    ["authentication protocol", { ...V3, authProtocol: "sha512" }, "snmp-wrong-auth-key"],
+    ["privacy password", { ...V3, privPassword: "another12345" }, "snmp-privacy-silence"],
+  ] as const)("a wrong %s is named, blocks nothing and is in no message", async (_name, access, code) => {
+    const { health, poll } = watch(await agent(READY), access, 250);
+    await poll(0);
+    expect(health.problem?.code).toBe(code);
+    expect(health.verdict().verdict).toBe("unknown");
+    expect(JSON.stringify([health.problem, String(health.problem)])).not.toMatch(/pass12345|another12345/);
+  });
+
+  test("a lower level than the agent wants is named", async () => {
+    const { health, poll } = watch(await agent(READY), { ...V3, privPassword: undefined }, 250);
+    await poll(0);
+    expect(health.verdict().verdict).toBe("unknown");
+    expect(health.problem?.code).toMatch(/snmp-(wrong-level|bad-answer)/);
+  });
+
+  test.each(["raised", "as before"] as const)(
+    "a restart with the boots %s costs a poll or two, no more",
+    async (boots) => {
+      const snmpd = await agent(READY);
+      const { health, poll } = watch(snmpd, V3, 500);
+      await poll(0);
+      await snmpd.set(JAMMED);
+      await snmpd.restart(boots);
+      let polls = 0;
+      while (health.verdict().verdict !== "blocked" && polls < 6) {
+        await poll();
+        polls += 1;
+      }
+      // Two of them are what a block takes in any case.
+      expect(polls).toBeLessThanOrEqual(4);
+      expect(health.verdict()).toMatchObject({ verdict: "blocked", conditions: ["jammed"] });
+    },
+  );
 });

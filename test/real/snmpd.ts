@@ -1,15 +1,18 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import * as dgram from "node:dgram";
 import { once } from "node:events";
-import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import type { SnmpAccess } from "../../drivers/printers/snmp/access.ts";
 
 /** What the simulated printer says; `undefined` leaves the object out. */
 export interface PrinterRows {
   readonly index?: number;
+  /** False: the device table names no printer. */
+  readonly listed?: boolean;
   readonly deviceStatus?: number | undefined;
   readonly printerStatus?: number | undefined;
   /** snmpd's own syntax: ["octet", "04 00"], ["integer", "4"], ["string", "0400"]. */
@@ -26,17 +29,19 @@ export interface Snmpd {
   set(rows: PrinterRows): Promise<void>;
   /** Ends the agent without a word, and waits until it is gone. */
   kill(): Promise<void>;
+  /** Starts it again on the same port. `engineBoots`: what it counts from then on (RFC 3414 2.2); a printer may not count. */
+  restart(engineBoots: "raised" | "as before"): Promise<void>;
   stop(): Promise<void>;
 }
 
 const HOST_RESOURCES = "1.3.6.1.2.1.25.3";
 
-function table({ index = 1, deviceStatus, printerStatus, errorState }: PrinterRows): string {
+function table({ index = 1, listed = true, deviceStatus, printerStatus, errorState }: PrinterRows): string {
   const rows: Record<string, readonly [string, string]> = {
     // A network interface comes first, as on many printers, so that the index has to be found.
     [`${HOST_RESOURCES}.2.1.2.${index - 1}`]: ["objectid", `.${HOST_RESOURCES}.1.4`],
-    [`${HOST_RESOURCES}.2.1.2.${index}`]: ["objectid", `.${HOST_RESOURCES}.1.5`],
   };
+  if (listed) rows[`${HOST_RESOURCES}.2.1.2.${index}`] = ["objectid", `.${HOST_RESOURCES}.1.5`];
   if (deviceStatus !== undefined) rows[`${HOST_RESOURCES}.2.1.5.${index}`] = ["integer", String(deviceStatus)];
   if (printerStatus !== undefined) rows[`${HOST_RESOURCES}.5.1.1.${index}`] = ["integer", String(printerStatus)];
   if (errorState !== undefined) rows[`${HOST_RESOURCES}.5.1.2.${index}`] = errorState;
@@ -52,8 +57,27 @@ async function freeUdpPort(): Promise<number> {
   return port;
 }
 
+/** The agent's SNMPv3 user, in all its settings. */
+export const V3: Extract<SnmpAccess, { version: "3" }> = {
+  version: "3",
+  user: "monitor",
+  authProtocol: "sha256",
+  authPassword: "authpass12345",
+  privProtocol: "aes",
+  privPassword: "privpass12345",
+  context: "",
+};
+const AUTH_NAMES = {
+  sha256: "SHA-256",
+  sha512: "SHA-512",
+  sha384: "SHA-384",
+  sha224: "SHA-224",
+  sha: "SHA",
+  md5: "MD5",
+};
+
 /** Debian's snmpd on loopback, with a printer's part of the Host Resources MIB served by `pass-persist.ts`. */
-export async function startSnmpd(rows: PrinterRows, community = "public"): Promise<Snmpd> {
+export async function startSnmpd(rows: PrinterRows, community = "public", v3 = V3): Promise<Snmpd> {
   const folder = await mkdtemp(join(tmpdir(), "printgate-snmpd-"));
   const tableFile = join(folder, "table.json");
   const port = await freeUdpPort();
@@ -68,11 +92,49 @@ export async function startSnmpd(rows: PrinterRows, community = "public"): Promi
     [
       `agentAddress udp:127.0.0.1:${port}`,
       `rocommunity ${community} 127.0.0.1`,
+      `createUser ${v3.user} ${AUTH_NAMES[v3.authProtocol]} "${v3.authPassword}" AES "${v3.privPassword}"`,
+      `rouser ${v3.user} ${v3.privPassword === undefined ? "auth" : "priv"}`,
       "sysDescr ACME LaserFlow 5000",
       `pass_persist .${HOST_RESOURCES} ${process.execPath} ${script} ${tableFile}`,
       "",
     ].join("\n"),
   );
+  const persist = join(folder, "persist");
+  const boots = async (): Promise<string> => /^engineBoots (\d+)$/m.exec(await stateOf(persist))?.[1] ?? "0";
+  let child = await spawnSnmpd(folder, persist);
+  const kill = async () => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, "exit");
+    child.kill("SIGKILL");
+    await exited;
+  };
+  return {
+    port,
+    community,
+    set,
+    kill,
+    async restart(engineBoots) {
+      const before = await boots();
+      await kill();
+      // snmpd counts each start by itself: one less to start from is a count that stays.
+      const from = engineBoots === "raised" ? before : String(Number(before) - 1);
+      const state = await stateOf(persist);
+      await writeFile(join(persist, "snmpd.conf"), state.replace(/^engineBoots .*$/m, `engineBoots ${from}`));
+      child = await spawnSnmpd(folder, persist);
+    },
+    async stop() {
+      await kill();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function stateOf(persist: string): Promise<string> {
+  return readFile(join(persist, "snmpd.conf"), "latin1");
+}
+
+/** Resolves when it answers. */
+async function spawnSnmpd(folder: string, persist: string): Promise<ChildProcess> {
   const child = spawn(
     "snmpd",
     [
@@ -86,27 +148,16 @@ export async function startSnmpd(rows: PrinterRows, community = "public"): Promi
     ],
     {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { PATH: `/usr/sbin:${process.env.PATH ?? ""}`, MIBS: "", SNMP_PERSISTENT_DIR: join(folder, "persist") },
+      env: { PATH: `/usr/sbin:${process.env.PATH ?? ""}`, MIBS: "", SNMP_PERSISTENT_DIR: persist },
     },
   );
-  const exited = once(child, "exit");
-  const kill = async () => {
-    child.kill("SIGKILL");
-    await exited;
-  };
-  const stop = async () => {
-    await kill();
-    await rm(folder, { recursive: true, force: true });
-  };
-
   child.stderr.resume();
   const said: string[] = [];
   for await (const line of createInterface({ input: child.stdout })) {
     said.push(line);
     if (!line.startsWith("NET-SNMP version")) continue;
     child.stdout.resume();
-    return { port, community, set, kill, stop };
+    return child;
   }
-  await stop();
   throw new Error(`snmpd did not start: ${said.join("; ")}`);
 }

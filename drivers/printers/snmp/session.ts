@@ -2,7 +2,7 @@ import type { Clock } from "../../clock.ts";
 import type { Log } from "../../log.ts";
 import type { PrinterVerdict } from "../../printer.ts";
 import type { SnmpConnection, SnmpTarget } from "./connection.ts";
-import { openV2c, SnmpError } from "./connection.ts";
+import { openSnmp, SnmpError } from "./connection.ts";
 import type { Poll } from "./mib.ts";
 import { decodePoll, HR_DEVICE_PRINTER, HR_DEVICE_TYPE, POLL_COLUMNS } from "./mib.ts";
 import { judge, NO_VERDICT, nextVerdict } from "./verdict.ts";
@@ -45,8 +45,8 @@ export class SnmpHealth {
   #poll: Promise<void> | undefined;
   #cancelTimer = (): void => {};
 
-  constructor({ host, port, community, clock, log, timeoutMs = 1250 }: SnmpOptions) {
-    this.#target = { host, port, community, timeoutMs };
+  constructor({ host, port, access, clock, log, timeoutMs = 1250 }: SnmpOptions) {
+    this.#target = { host, port, access, timeoutMs };
     this.#clock = clock;
     this.#log = log.child({ snmp: `${host}:${port}` });
   }
@@ -143,7 +143,7 @@ export class SnmpHealth {
 
   async #open(): Promise<SnmpConnection> {
     if (this.#connection) return this.#connection;
-    const connection = await openV2c(this.#target, this.#clock, () => this.counters.malformed++);
+    const connection = await openSnmp(this.#target, this.#clock, () => this.counters.malformed++);
     this.counters.sessions++;
     this.#connection = connection;
     this.#openedAt = this.#clock.monotonic();

@@ -35,6 +35,8 @@ const having = (before: string, after: string): string => {
 };
 const lineOf = (toml: string, text: string): number => toml.slice(0, toml.indexOf(text)).split("\n").length;
 
+const SNMP = { version: "2c", authProtocol: "sha256", privProtocol: "aes", context: "" };
+
 describe("a good configuration", () => {
   it("is ready for use", async () => {
     const { agent, central, printers, readers } = await parseConfig(SAMPLE, "p.toml");
@@ -74,10 +76,25 @@ key_pins = ["sha256/${"C".repeat(43)}="]\n[printer.snmp]\n\n[[printer]]\nname = 
 snmp = { host = "10.9.9.9", port = 1161 }\n\n[[reader]]`;
     const { printers } = await parseConfig(having("[[reader]]", table), "p.toml");
     expect(printers.map(({ snmp }) => snmp)).toEqual([
-      { host: "10.0.0.20", port: 161, community: "floor2" },
-      { host: "2001:db8::5", port: 161, community: "public" },
-      { host: "10.9.9.9", port: 1161, community: "public" },
+      { host: "10.0.0.20", port: 161, community: "floor2", ...SNMP },
+      { host: "2001:db8::5", port: 161, community: "public", ...SNMP },
+      { host: "10.9.9.9", port: 1161, community: "public", ...SNMP },
     ]);
+  });
+
+  it.each([
+    ['version = "3"\nuser = "monitor"', undefined],
+    ['version = "3"\nuser = "m"\nauth_password = "12345678"\npriv_password = "87654321"', undefined],
+    ['version = "3"', "version"],
+    ['version = "3"\nuser = "m"\ncommunity = "public"', "community"],
+    ['version = "3"\nuser = "m"\npriv_password = "87654321"', "priv_password"],
+    ['user = "monitor"', "user"],
+    ['auth_password = "12345678"', "auth_password"],
+    ['version = "3"\nuser = "m"\nauth_password = "1234567"', "auth_password"],
+  ])("an SNMP table with %j is told what is wrong with it: %s", async (keys, wrong) => {
+    const parsed = parseConfig(having("[[reader]]", `[printer.snmp]\n${keys}\n\n[[reader]]`), "p.toml");
+    if (wrong === undefined) expect((await parsed).printers[0]?.snmp).toBeDefined();
+    else await expect(parsed).rejects.toMatchObject({ problems: [{ key: expect.stringMatching(`${wrong}$`) }] });
   });
 
   it("takes the names that the protocol takes", async () => {

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { systemClock } from "../../../../drivers/clock.ts";
 import { silentLog } from "../../../../drivers/log.ts";
-import { openV2c } from "../../../../drivers/printers/snmp/connection.ts";
+import { openSnmp } from "../../../../drivers/printers/snmp/connection.ts";
 import { SnmpHealth } from "../../../../drivers/printers/snmp/session.ts";
 import { FakeClock } from "../../../sim/clock.ts";
 
@@ -31,7 +31,11 @@ afterEach(async () => {
 });
 
 const open = (malformed: () => void, timeoutMs = 500) =>
-  openV2c({ host: "127.0.0.1", port: port(), community: "s3cret", timeoutMs }, systemClock, malformed);
+  openSnmp(
+    { host: "127.0.0.1", port: port(), access: { version: "2c", community: "s3cret" }, timeoutMs },
+    systemClock,
+    malformed,
+  );
 
 const tlv = (tag: number, ...parts: Uint8Array[]) => {
   const body = Buffer.concat(parts);
@@ -103,7 +107,13 @@ describe("hostile answers", () => {
       return tlv(0x30, Buffer.of(2, 1, 1), tlv(4, Buffer.from("public")), pdu);
     };
     const clock = new FakeClock();
-    const health = new SnmpHealth({ host: "127.0.0.1", port: port(), community: "public", clock, log: silentLog });
+    const health = new SnmpHealth({
+      host: "127.0.0.1",
+      port: port(),
+      access: { version: "2c", community: "public" },
+      clock,
+      log: silentLog,
+    });
     health.start();
     clock.advance(0);
     await vi.waitFor(() => expect(health.counters.failures).toBe(1), { interval: 5 });
@@ -127,7 +137,13 @@ describe("ending", () => {
 
   test("stop in the middle of a poll leaves no timer, no socket and no failure behind", async () => {
     const clock = new FakeClock();
-    const health = new SnmpHealth({ host: "127.0.0.1", port: port(), community: "public", clock, log: silentLog });
+    const health = new SnmpHealth({
+      host: "127.0.0.1",
+      port: port(),
+      access: { version: "2c", community: "public" },
+      clock,
+      log: silentLog,
+    });
     health.start();
     clock.advance(0);
     await vi.waitFor(() => expect(requests).toBe(1), { interval: 5 });
@@ -139,7 +155,13 @@ describe("ending", () => {
 
   test("stop right after start, before net-snmp is loaded", async () => {
     const clock = new FakeClock();
-    const health = new SnmpHealth({ host: "127.0.0.1", port: port(), community: "public", clock, log: silentLog });
+    const health = new SnmpHealth({
+      host: "127.0.0.1",
+      port: port(),
+      access: { version: "2c", community: "public" },
+      clock,
+      log: silentLog,
+    });
     health.start();
     clock.advance(0);
     await health.stop();
