@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import { ReaderError } from "../reader.ts";
+import { BootReports, keyboardReports } from "./hid-report.ts";
 import { openWithin } from "./open-within.ts";
 import type { Transport, TransportListener } from "./transport.ts";
 
@@ -104,7 +105,8 @@ export class HidTransport implements Transport {
     }
     this.#handle = handle;
     handle.on("data", (report) => {
-      if (this.#handle === handle) listener.data(report);
+      const keys = found.reports === undefined ? report : found.reports.translate(report);
+      if (this.#handle === handle && keys !== undefined) listener.data(keys);
     });
     handle.on("error", (error) => {
       if (this.#handle !== handle) return;
@@ -133,7 +135,12 @@ export class HidTransport implements Transport {
   }
 
   /** The device nodes of the selected reader's keyboards: one to read, all to be inhibited. */
-  async #find(): Promise<{ library: HidLibrary; path: string; paths: readonly string[] }> {
+  async #find(): Promise<{
+    library: HidLibrary;
+    path: string;
+    paths: readonly string[];
+    reports: BootReports | undefined;
+  }> {
     const { vendorId, productId, serialNumber, port } = this.#selector;
     const library = await this.#surroundings.load();
     // libusb would detach the kernel's driver and not give it back; the choice holds for the whole process.
@@ -155,16 +162,14 @@ export class HidTransport implements Transport {
     const paths = [...new Set(keyboards.map(({ path }) => path ?? ""))];
     const [path] = paths;
     if (path === undefined) throw new ReaderError("reader-not-a-keyboard", this.describe());
-    if (await this.#hasReportIds(path)) {
-      throw new ReaderError("reader-not-a-keyboard", `${this.describe()}: its reports carry an id`);
-    }
+    const reports = await this.#reports(path);
     // Two readers of one kind: a guess would let one card print at two printers.
     const alike = keyboards.filter((other) => other.interface === keyboards[0]?.interface && other.path !== path);
     if (alike.length > 0) {
       const detail = `${this.describe()}: ${alike.length + 1} readers fit, set the serial number or port of the one meant`;
       throw new ReaderError("reader-open-failed", detail);
     }
-    return { library, path, paths };
+    return { library, path, paths, reports };
   }
 
   #deviceDirectory(path: string): string {
@@ -177,10 +182,15 @@ export class HidTransport implements Transport {
     return phys === port || phys?.startsWith(`${port}/`) === true;
   }
 
-  /** With report ids every report is one byte longer; the decoder knows the plain boot layout only. */
-  async #hasReportIds(path: string): Promise<boolean> {
+  /** Without a descriptor the reports are taken for a boot keyboard's. */
+  async #reports(path: string): Promise<BootReports | undefined> {
     const descriptor = await this.#read(`${this.#deviceDirectory(path)}/report_descriptor`);
-    return descriptor !== undefined && declaresReportIds(descriptor);
+    if (descriptor === undefined) return undefined;
+    const reports = keyboardReports(descriptor);
+    if (reports === undefined) {
+      throw new ReaderError("reader-not-a-keyboard", `${this.describe()}: its report descriptor has no keys`);
+    }
+    return new BootReports(reports);
   }
 
   /** A file of sysfs; undefined, said in the log, where it cannot be read. */
@@ -229,15 +239,4 @@ async function openHandle(library: HidLibrary, path: string): Promise<HidHandle>
     const reason = error instanceof Error ? error.message : String(error);
     throw new ReaderError("reader-open-failed", `${path}: ${reason}`, { cause: error });
   }
-}
-
-/** HID 1.11 6.2.2: items of one prefix byte and 0, 1, 2 or 4 bytes of data; long items carry their length. */
-export function declaresReportIds(descriptor: Uint8Array): boolean {
-  for (let at = 0; at < descriptor.length; ) {
-    const prefix = descriptor[at] ?? 0;
-    if ((prefix & 0xfc) === 0x84) return true;
-    if (prefix === 0xfe) at += 3 + (descriptor[at + 1] ?? 0);
-    else at += (prefix & 3) === 3 ? 5 : 1 + (prefix & 3);
-  }
-  return false;
 }

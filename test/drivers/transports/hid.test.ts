@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { silentLog } from "../../../drivers/log.ts";
 import {
-  declaresReportIds,
   type HidDevice,
   type HidHandle,
   type HidLibrary,
@@ -114,12 +113,11 @@ describe("which device is opened", () => {
     await expect(hid.open(nothing)).rejects.toMatchObject({ code: "reader-not-a-keyboard" });
   });
 
-  test("not a keyboard whose reports carry an id", async () => {
-    await plugIn("hidraw0", {
-      descriptor: Buffer.concat([Buffer.from("05010906a1018501", "hex"), BOOT_KEYBOARD.subarray(6)]),
-    });
-    const { hid } = transport([READER]);
+  test("not one whose descriptor has no keys, whatever the library says", async () => {
+    await plugIn("hidraw0", { descriptor: Buffer.from("05010902a1010901a100c0c0", "hex") });
+    const { hid, opened } = transport([READER]);
     await expect(hid.open(nothing)).rejects.toMatchObject({ code: "reader-not-a-keyboard" });
+    expect(opened).toEqual([]);
   });
 
   test("of two of one kind the one with the serial number, or in the socket; without either none", async () => {
@@ -183,6 +181,24 @@ describe("an open device", () => {
     expect([reports, opened[0]?.handle.closed]).toEqual([["0000270000000000"], 1]);
   });
 
+  test("passes on the keys of reports with ids in the boot layout, and no report of another kind", async () => {
+    await plugIn("hidraw0", {
+      descriptor: Buffer.concat([
+        Buffer.from("05010906a1018501", "hex"),
+        BOOT_KEYBOARD.subarray(6),
+        Buffer.from("050c0901a1018502150026ff0319002aff03751095018100c0", "hex"),
+      ]),
+    });
+    const { hid, opened } = transport([READER]);
+    const reports: string[] = [];
+    await hid.open({ ...nothing, data: (bytes) => void reports.push(Buffer.from(bytes).toString("hex")) });
+    for (const report of ["010000270000000000", "02e900", "010000000000000000"]) {
+      opened[0]?.handle.emit("data", Buffer.from(report, "hex"));
+    }
+    expect(reports).toEqual(["0000270000000000", "0000000000000000"]);
+    await hid.close();
+  });
+
   test("is closed before its loss is told: otherwise the next plug-in gets another number", async () => {
     const { hid, opened } = transport([READER]);
     const lost = Promise.withResolvers<[string, number | undefined]>();
@@ -235,18 +251,6 @@ describe("an open that does not go well", () => {
     await Promise.all([failed, closing]);
     expect(handle.closed).toBe(1);
   });
-});
-
-test("report ids are found among short and long items only", () => {
-  const descriptor = (hex: string) => declaresReportIds(Buffer.from(hex, "hex"));
-  expect(declaresReportIds(BOOT_KEYBOARD)).toBe(false);
-  expect(descriptor("050109068501")).toBe(true);
-  // 85 as data of a one-byte, a four-byte and a long item.
-  expect(descriptor("7585")).toBe(false);
-  expect(descriptor("2785858585")).toBe(false);
-  expect(descriptor("fe02008585")).toBe(false);
-  expect(descriptor("fe0200858585")).toBe(true);
-  expect(descriptor("fe")).toBe(false);
 });
 
 test("the real library, where the reader is not plugged in, says that it is absent", async () => {
