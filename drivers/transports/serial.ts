@@ -3,7 +3,9 @@ import { access } from "node:fs/promises";
 import { promisify } from "node:util";
 import type { SerialPort } from "serialport";
 import type { Clock } from "../clock.ts";
+import { type Log, silentLog } from "../log.ts";
 import { ReaderError } from "../reader.ts";
+import { LineFaults, noFaults } from "./line-faults.ts";
 import { openWithin } from "./open-within.ts";
 import type { Transport, TransportListener } from "./transport.ts";
 
@@ -20,17 +22,23 @@ const WRITE_MS = 10_000;
 /** The library's read buffer is 64 KiB otherwise; a tap is some 20 bytes. */
 const BUFFER_BYTES = 4096;
 
-/** A serial device, opened for us alone. `serialport` is loaded at the first open. */
+/**
+ * A serial device, opened for us alone. `serialport` is loaded at the first open. A byte that came damaged is delivered as
+ * `SUBSTITUTE` (line-faults.ts).
+ */
 export class SerialTransport implements Transport {
+  readonly counters = noFaults();
   readonly #line: SerialLine;
   readonly #clock: Clock;
+  readonly #log: Log;
   #port: SerialPort | undefined;
   #opening: Promise<unknown> = Promise.resolve();
   #closes = 0;
 
-  constructor(line: SerialLine, clock: Clock) {
+  constructor(line: SerialLine, clock: Clock, log: Log = silentLog) {
     this.#line = line;
     this.#clock = clock;
+    this.#log = log;
   }
 
   describe(): string {
@@ -54,6 +62,7 @@ export class SerialTransport implements Transport {
     }
     const late = () => new ReaderError("reader-open-failed", `${this.#line.path}: took too long`);
     const port = await openWithin(this.#clock, OPEN_MS, openPort(this.#line), discard, late);
+    const faults = await this.#watchFaults(port);
     if (closes !== this.#closes) {
       await closePort(port);
       throw new ReaderError("reader-open-failed", `${this.#line.path}: closed while opening`);
@@ -65,12 +74,17 @@ export class SerialTransport implements Transport {
       void closePort(port).then(() => listener.closed(new ReaderError("reader-lost", `${this.#line.path}: ${reason}`)));
     };
     port.on("data", (bytes: Buffer) => {
-      if (this.#port === port) listener.data(bytes);
+      if (this.#port === port) listener.data(faults?.take(bytes) ?? bytes);
     });
     port.on("end", () => lost("no more data"));
     port.on("error", (error: Error) => lost(error.message));
     // After an unplug the library closes the port by itself, with an error that has `disconnected`.
     port.on("close", (error?: Error | null) => lost(error?.message ?? "closed"));
+  }
+
+  async #watchFaults({ port }: SerialPort): Promise<LineFaults | undefined> {
+    const fd = port !== undefined && isLinuxBinding(port) ? port.fd : null;
+    return fd === null ? undefined : await LineFaults.watch(fd, this.counters, this.#log);
   }
 
   /** Resolves when the kernel has the bytes. */
