@@ -1,5 +1,7 @@
 import { isIP } from "node:net";
 import type * as z from "zod/mini";
+import { GENERIC, PRESETS } from "../../drivers/readers/line/presets.ts";
+import { PRESET_NAMES } from "../../drivers/readers/line/settings.ts";
 import type { ConfigCode, ConfigProblem } from "./config-error.ts";
 import { keysOf, namesAt } from "./key.ts";
 import type { KeyLines, KeyPath } from "./key-lines.ts";
@@ -234,11 +236,22 @@ function ofReader(reader: TomlTable, path: KeyPath, printers: readonly string[])
       conflict("listen", "without allow nobody but this machine may connect; add the reader's address to allow");
     }
   }
-  if (larger(reader.min_length, reader.max_length)) conflict("min_length", "is larger than max_length");
+  const isLine = family === "tcp-line" || family === "serial-line";
+  const lengths: { minLength?: unknown; maxLength?: unknown } = isLine ? lengthsOf(reader.preset) : {};
+  if (larger(reader.min_length ?? lengths.minLength, reader.max_length ?? lengths.maxLength)) {
+    if (reader.min_length === undefined) conflict("max_length", "is smaller than min_length");
+    else conflict("min_length", "is larger than max_length");
+  }
   if (larger(reader.inter_key_timeout_ms, reader.max_frame_ms)) {
     conflict("inter_key_timeout_ms", "is larger than max_frame_ms");
   }
   return findings;
+}
+
+/** What a line reader's preset says of lengths. */
+function lengthsOf(preset: unknown): { minLength?: unknown; maxLength?: unknown } {
+  const name = PRESET_NAMES.find((known) => known === preset);
+  return { ...GENERIC, ...(name === undefined ? {} : PRESETS[name]) };
 }
 
 function larger(a: unknown, b: unknown): boolean {

@@ -1,10 +1,12 @@
 import * as z from "zod/mini";
-import { TERMINATORS } from "../../drivers/readers/hid-keyboard/settings.ts";
-import { CHECKSUM_NAMES, FRAMINGS } from "../../drivers/readers/line/settings.ts";
+import { LAYOUTS, TERMINATORS } from "../../drivers/readers/hid-keyboard/settings.ts";
+import { GENERIC } from "../../drivers/readers/line/presets.ts";
+import { CHECKSUM_NAMES, FRAMINGS, PRESET_NAMES } from "../../drivers/readers/line/settings.ts";
+import { SENTINELS } from "../../drivers/readers/tracks.ts";
 import { CardError } from "../cards/card-error.ts";
 import { DEFAULT_PIPELINES, MAX_TEXT, parsePipeline } from "../cards/pipeline.ts";
 import type { Kind } from "../cards/steps.ts";
-import { hostAndPort, key, line, list, name, network, oneOf, parsed, path, whole } from "./key.ts";
+import { flag, hostAndPort, key, line, list, name, network, oneOf, parsed, path, whole } from "./key.ts";
 
 /** The keys of a [[reader]], one table for each family: a new family is one table and its name in `READERS`. */
 
@@ -37,21 +39,47 @@ const common = (kind: Kind, example: string) => ({
   }),
 });
 
-const lengths = () => ({
-  max_length: key(z._default(whole(1, MAX_TEXT), 128), { doc: "Longer reads are dropped.", unit: "characters" }),
-  min_length: key(z._default(whole(1, MAX_TEXT), 4), { doc: "Shorter reads are dropped.", unit: "characters" }),
-});
+const sentinelDoc =
+  "Magnetic stripes. keep: %...? and ;...? are delivered; strip: what is in the only track; track-N: what is in that track.";
+
+/** A key whose default the preset gives. */
+const preset = (setting: keyof typeof GENERIC) => {
+  const generic = JSON.stringify(GENERIC[setting]);
+  return { otherwise: `as the preset says; generic: ${generic}`, example: generic };
+};
 
 const lineKeys = () => ({
-  framing: key(z._default(oneOf(FRAMINGS), "crlf"), { doc: "What ends a line; crlf takes CR, LF and both." }),
-  idle_gap_ms: key(z._default(whole(5, 10_000), 100), {
+  preset: key(z._default(oneOf(PRESET_NAMES), "generic"), {
+    doc: "The settings of a known reader, for every key that is left out: id12 (RDM6300 too), fat820w, magstripe (MagTek).",
+  }),
+  framing: key(z.optional(oneOf(FRAMINGS)), {
+    doc: "What ends a line; crlf takes CR, LF and both.",
+    ...preset("framing"),
+  }),
+  idle_gap_ms: key(z.optional(whole(5, 10_000)), {
     doc: "With framing idle-gap: the silence that ends a line.",
     unit: "ms",
+    ...preset("idleGapMs"),
   }),
-  ...lengths(),
-  checksum: key(z._default(oneOf(CHECKSUM_NAMES), "none"), {
-    doc: "id12: the two check digits of ID-12 and RDM6300 readers.",
+  max_length: key(z.optional(whole(1, MAX_TEXT)), {
+    doc: "Longer reads are dropped.",
+    unit: "characters",
+    ...preset("maxLength"),
   }),
+  min_length: key(z.optional(whole(1, MAX_TEXT)), {
+    doc: "Shorter reads are dropped.",
+    unit: "characters",
+    ...preset("minLength"),
+  }),
+  checksum: key(z.optional(oneOf(CHECKSUM_NAMES)), {
+    doc: "At the end, in two hex digits, over the characters or (-hex) what they stand for; lrc is Modbus's, lrc-track a stripe's.",
+    ...preset("checksum"),
+  }),
+  status_letter: key(z.optional(flag()), {
+    doc: "Each frame begins with S (a read), E (a read error) or O (a time-out).",
+    ...preset("statusLetter"),
+  }),
+  sentinels: key(z.optional(oneOf(SENTINELS)), { doc: sentinelDoc, ...preset("sentinels") }),
 });
 
 const TcpLine = z.strictObject({
@@ -79,10 +107,17 @@ const SerialLine = z.strictObject({
     doc: "The device; names below /dev/serial/by-id stay the same when others are plugged in.",
     example: '"/dev/serial/by-id/usb-FTDI_FT232R_USB_UART_A50285BI-if00-port0"',
   }),
-  baud_rate: key(z._default(whole(300, 1_000_000), 9600), { doc: "Speed of the line.", unit: "bit/s" }),
-  data_bits: key(z._default(oneOf([7, 8]), 8), { doc: "Data bits of a character." }),
-  parity: key(z._default(oneOf(["none", "even", "odd"]), "none"), { doc: "Parity bit of a character." }),
-  stop_bits: key(z._default(oneOf([1, 2]), 1), { doc: "Stop bits of a character." }),
+  baud_rate: key(z.optional(whole(300, 1_000_000)), {
+    doc: "Speed of the line.",
+    unit: "bit/s",
+    ...preset("baudRate"),
+  }),
+  data_bits: key(z.optional(oneOf([7, 8])), { doc: "Data bits of a character.", ...preset("dataBits") }),
+  parity: key(z.optional(oneOf(["none", "even", "odd"])), {
+    doc: "Parity bit of a character.",
+    ...preset("parity"),
+  }),
+  stop_bits: key(z.optional(oneOf([1, 2])), { doc: "Stop bits of a character.", ...preset("stopBits") }),
   ...lineKeys(),
 });
 
@@ -101,6 +136,9 @@ const HidKeyboard = z.strictObject({
     otherwise: "any",
     example: '"usb-0000:01:00.0-1.2"',
   }),
+  layout: key(z._default(oneOf(LAYOUTS), "us"), {
+    doc: "The keyboard layout that the reader is set to; this computer's own does not matter.",
+  }),
   terminators: key(
     z._default(list("a list of enter, keypad-enter and tab", oneOf(TERMINATORS)), ["enter", "keypad-enter"]),
     {
@@ -115,7 +153,9 @@ const HidKeyboard = z.strictObject({
     doc: "The longest time of a whole read, from its first key.",
     unit: "ms",
   }),
-  ...lengths(),
+  max_length: key(z._default(whole(1, MAX_TEXT), 128), { doc: "Longer reads are dropped.", unit: "characters" }),
+  min_length: key(z._default(whole(1, MAX_TEXT), 4), { doc: "Shorter reads are dropped.", unit: "characters" }),
+  sentinels: key(z._default(oneOf(SENTINELS), "keep"), { doc: sentinelDoc }),
 });
 
 export const READERS = [TcpLine, SerialLine, HidKeyboard] as const;

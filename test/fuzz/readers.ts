@@ -1,7 +1,9 @@
 import type { Decoder, Keys, Read } from "../../drivers/reader.ts";
 import { KeyboardDecoder } from "../../drivers/readers/hid-keyboard/decoder.ts";
+import { LAYOUTS } from "../../drivers/readers/hid-keyboard/settings.ts";
 import { LineDecoder } from "../../drivers/readers/line/decoder.ts";
-import { FRAMINGS, type Framing } from "../../drivers/readers/line/settings.ts";
+import { FRAMINGS, type LineChoices } from "../../drivers/readers/line/settings.ts";
+import { BootReports, keyboardReports } from "../../drivers/transports/hid-report.ts";
 import type { Behaviour, Random, Target } from "./engine.ts";
 
 /** Longer than any time-out of a decoder. */
@@ -87,32 +89,64 @@ export function behaviourOf({ counters }: Decoder, reads: readonly string[]): Be
   return `${moved.join(" ")} ${Math.min(reads.length, 4)}`;
 }
 
-const lineOf = (framing: Framing, text: string, read: string, checksum: "none" | "id12" = "none"): Listening => ({
-  name: `line-${framing}${checksum === "none" ? "" : `-${checksum}`}`,
-  make: () => new LineDecoder({ framing, idleGapMs: 100, maxLength: 128, minLength: 4, checksum }),
+const lineOf = (name: string, choices: LineChoices, text: string, read: string): Listening => ({
+  name: `line-${name}`,
+  make: () => new LineDecoder(choices),
   good: [Buffer.from(text, "latin1")],
   read,
 });
 
-const KEYS = [0x27, 0x21, 0x04, 0x1f, 0x28];
+/** On the keypad, which is the same in all layouts. */
+const KEYS = [0x62, 0x5c, 0x59, 0x5a, 0x28];
 
 const LISTENING: readonly Listening[] = [
-  ...FRAMINGS.filter((framing) => framing !== "stx-etx").map((framing) => lineOf(framing, "04A2B3C4\r\n", "04A2B3C4")),
-  lineOf("stx-etx", "\x02100086F44426\x03", "100086F444", "id12"),
-  {
-    name: "hid-keyboard",
-    make: () =>
-      new KeyboardDecoder({
-        terminators: ["enter", "keypad-enter"],
-        interKeyTimeoutMs: 250,
-        maxFrameMs: 3000,
-        maxLength: 128,
-        minLength: 4,
-      }),
-    good: KEYS.flatMap((key) => [Uint8Array.of(key === 0x04 ? 2 : 0, 0, key, 0, 0, 0, 0, 0), new Uint8Array(8)]),
-    read: "04A2",
-    reportLength: 8,
-  },
+  ...FRAMINGS.filter((framing) => framing !== "stx-etx").map((framing) =>
+    lineOf(framing, { framing }, "04A2B3C4\r\n", "04A2B3C4"),
+  ),
+  lineOf("id12", { preset: "id12" }, "\x02100086F44426\x03", "100086F444"),
+  lineOf("fat820w", { preset: "fat820w" }, "\x02S5235092385=8\x03", "5235092385=8"),
+  lineOf("magstripe", { preset: "magstripe", checksum: "lrc-track" }, "%A?[;57019351?9\r", "57019351"),
+  lineOf("sum8", { checksum: "sum8" }, "1234CA\r", "1234"),
+  ...LAYOUTS.map(
+    (layout): Listening => ({
+      name: `hid-keyboard-${layout}`,
+      make: () =>
+        new KeyboardDecoder({
+          layout,
+          sentinels: "keep",
+          terminators: ["enter", "keypad-enter"],
+          interKeyTimeoutMs: 250,
+          maxFrameMs: 3000,
+          maxLength: 128,
+          minLength: 4,
+        }),
+      good: KEYS.flatMap((key) => [Uint8Array.of(0, 0, key, 0, 0, 0, 0, 0), new Uint8Array(8)]),
+      read: "0412",
+      reportLength: 8,
+    }),
+  ),
 ];
 
-export const READER_TARGETS: readonly Target[] = LISTENING.map(listening);
+const KEYBOARD_DESCRIPTOR = Buffer.from(
+  "05010906a1018501050719e029e71500250175019508810295017508810195067508150026ff0005071900" +
+    "29ff8100c005010906a1018506050719e029e7150025017501950881020507190429671500250175019564810295017504" +
+    "8101c0050c0901a1018502150026ff0319002aff03751095018100c0",
+  "hex",
+);
+
+/** A report descriptor, of which the rest is taken for reports. */
+const DESCRIPTOR: Target = {
+  name: "hid-descriptor",
+  seeds: [Buffer.concat([KEYBOARD_DESCRIPTOR, Buffer.from("010200270000000000", "hex")])],
+  run(input, random) {
+    const reports = keyboardReports(input.subarray(0, KEYBOARD_DESCRIPTOR.length));
+    if (reports === undefined) return "refused";
+    const keys = new BootReports(reports);
+    const lengths = chunksOf(input, 9, random, false).map((report) => keys.translate(report)?.length);
+    if (lengths.some((length) => length !== undefined && length !== 0 && length !== 8))
+      throw new Error("another layout");
+    return `${reports.size} ${new Set(lengths).size}`;
+  },
+};
+
+export const READER_TARGETS: readonly Target[] = [...LISTENING.map(listening), DESCRIPTOR];

@@ -1,6 +1,6 @@
-import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readlink, realpath, rm } from "node:fs/promises";
+import { mkdtemp, open, readdir, readlink, realpath, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -10,6 +10,7 @@ import { silentLog } from "../../drivers/log.ts";
 import type { Reader } from "../../drivers/reader.ts";
 import type { SerialLineSettings } from "../../drivers/readers/line/settings.ts";
 import { openReader } from "../../drivers/readers/open-reader.ts";
+import { LineFaults, noFaults } from "../../drivers/transports/line-faults.ts";
 import { SerialTransport } from "../../drivers/transports/serial.ts";
 import { Recorder } from "../drivers/readers/scripted-transport.ts";
 import { FakeClock } from "../sim/clock.ts";
@@ -126,6 +127,66 @@ test("noise at 115200 baud is counted, and the RDM6300 that repeats after it is 
   expect(await told.untilReads(2)).toEqual(["62E3086CED", "3C00CE754C"]);
   expect(reader.counters).toMatchObject({ reads: 51, repeats: 49 });
   expect((reader.counters.strayBytes ?? 0) + (reader.counters.garbled ?? 0)).toBeGreaterThan(0);
+});
+
+/** `stty`'s words of the reader's line, as other programs see it. */
+function settingsOf(device: string): string[] {
+  return execFileSync("stty", ["-F", device, "-a"], { encoding: "utf8" }).split(/[\s;]+/);
+}
+
+test("damaged bytes are asked for, marked: the library alone would take them for good ones", async () => {
+  await plugIn();
+  const { reader, told } = await openSerial({ dataBits: 7, parity: "even" });
+  await told.inState("ready");
+  const settings = settingsOf(path);
+  for (const word of ["inpck", "parmrk", "-ignpar", "-istrip", "-brkint", "-ignbrk"]) expect(settings).toContain(word);
+  expect(reader.counters).toMatchObject({ faultsHidden: 0, lineFaults: 0, overruns: 0 });
+});
+
+test("FF, which the kernel doubles among marks, comes through as it was sent", async () => {
+  const { device } = await plugIn();
+  const transport = new SerialTransport(
+    { path, baudRate: 9600, dataBits: 8, parity: "none", stopBits: 1 },
+    new FakeClock(),
+  );
+  closers.push(() => transport.close());
+  const sent = Buffer.from(Array.from({ length: 3000 }, (_, i) => (i % 3 === 0 ? 0xff : (i * 7) & 0xff)));
+  const received: Buffer[] = [];
+  const all = Promise.withResolvers<void>();
+  await transport.open({
+    data: (bytes) => {
+      received.push(Buffer.from(bytes));
+      if (Buffer.concat(received).length >= sent.length) all.resolve();
+    },
+    closed() {},
+  });
+  device.stdin.write(sent);
+  await all.promise;
+  expect(Buffer.concat(received)).toEqual(sent);
+  expect(transport.counters).toMatchObject({ lineFaults: 0, faultsHidden: 0 });
+});
+
+test("a line whose faults stay hidden is read all the same, is counted and said", async () => {
+  // Of a file there are no line settings to be set.
+  const file = await open(join(directory, "no-line"), "w");
+  closers.push(() => file.close());
+  const counters = noFaults();
+  const said: string[] = [];
+  const log = { ...silentLog, warn: (_fields: object, message: string) => void said.push(message) };
+  const faults = await LineFaults.watch(file.fd, counters, log);
+  const bytes = Buffer.from([0xff, 0x00, 0x34]);
+  expect(faults.take(bytes)).toEqual(bytes);
+  expect([counters.faultsHidden, said.length]).toEqual([1, 1]);
+});
+
+test("doubled cards, NULs between them, a UID of 256 bytes: one tap each, at most", async () => {
+  const { device } = await plugIn();
+  const { reader, told } = await openSerial();
+  await told.inState("ready");
+  device.stdin.write(`04A2B3C4\r\0\0${"04A2B3C4\r".repeat(9)}`, "latin1");
+  device.stdin.write(`${"0123456789ABCDEF".repeat(32)}\r04A2\0B3C4\r0011223344\r`, "latin1");
+  expect(await told.untilReads(2)).toEqual(["04A2B3C4", "0011223344"]);
+  expect(reader.counters).toMatchObject({ repeats: 9, oversize: 1, garbled: 1 });
 });
 
 test("half a line before an unplug is forgotten, and the reader is read again when it is back", async () => {

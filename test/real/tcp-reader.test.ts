@@ -3,11 +3,13 @@ import { readFile } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { type Log, silentLog } from "../../drivers/log.ts";
+import { STALL_MS } from "../../drivers/readers/line/decoder.ts";
 import type { TcpLineSettings } from "../../drivers/readers/line/settings.ts";
 import { openReader } from "../../drivers/readers/open-reader.ts";
 import { TcpListen, type TcpOptions } from "../../drivers/transports/tcp.ts";
 import { Recorder } from "../drivers/readers/scripted-transport.ts";
 import { FakeClock } from "../sim/clock.ts";
+import { until } from "./until.ts";
 
 const closers: (() => unknown)[] = [];
 afterEach(async () => {
@@ -199,14 +201,56 @@ describe("the agent listens", () => {
     expect(reader.counters.bytes).toBeLessThan(1_000_000);
   });
 
-  test("of hundreds of connections one is left, and it reads", async () => {
+  test("of a thousand connections at once one is left, and it reads", async () => {
     const { reader, told, port } = await listen();
-    const all = await Promise.all(Array.from({ length: 300 }, () => dial(port)));
+    const all = await Promise.all(Array.from({ length: 1000 }, () => dial(port)));
     const last = await dial(port);
     await Promise.all(all.map(({ ended }) => ended));
     last.socket.write("04A2B3C4\r\n");
     expect(await told.untilReads(1)).toEqual(["04A2B3C4"]);
-    expect(reader.counters).toMatchObject({ connected: 1 });
+    expect(reader.counters).toMatchObject({ connected: 1, connections: 1001 });
+  });
+
+  test("a slow-loris holds nobody up: its line is no read, and the next connection is the reader's", async () => {
+    const { reader, told, clock, port } = await listen();
+    const loris = await dial(port);
+    loris.socket.setNoDelay(true);
+    for (let sent = 1; sent <= 5; sent += 1) {
+      loris.socket.write("4");
+      await until("the bytes arrive", () => reader.counters.bytes === sent);
+      clock.advance(STALL_MS);
+    }
+    expect(reader.counters).toMatchObject({ unfinished: 5, reads: 0 });
+    loris.socket.write("4");
+    const fresh = await dial(port);
+    fresh.socket.write("04A2B3C4\r\n");
+    expect(await told.untilReads(1)).toEqual(["04A2B3C4"]);
+    await loris.ended;
+  });
+
+  test("what a source that is not listed says is not read, even in the middle of a line of the reader", async () => {
+    const { reader, told, port } = await listen(["127.0.0.2"]);
+    const own = await dial(port, "127.0.0.2");
+    own.socket.write("04A2");
+    await until("the bytes arrive", () => reader.counters.bytes === 4);
+    const spoofed = await dial(port, "127.0.0.3");
+    spoofed.socket.write("FFFF\r\nSTOLEN00\r\n");
+    await spoofed.ended;
+    own.socket.write("B3C4\r\n");
+    expect(await told.untilReads(1)).toEqual(["04A2B3C4"]);
+    expect(reader.counters).toMatchObject({ sourceRefused: 1, connected: 1, bytes: 10 });
+  });
+
+  test("doubled cards, half lines, NULs, a UID of 256 bytes and noise: one tap for each good line", async () => {
+    const { reader, told, port } = await listen();
+    const { socket } = await dial(port);
+    socket.write(Buffer.from(Array.from({ length: 10_000 }, (_, i) => (i * i * 7919 + (i >> 3)) & 0xff)));
+    socket.write(`\r\0\0${"04A2B3C4\r\n".repeat(5)}${"0123456789ABCDEF".repeat(32)}\r04A2\0B3C4\r`, "latin1");
+    socket.write("0011223344\r\n04A2");
+    expect(await told.untilReads(2)).toEqual(["04A2B3C4", "0011223344"]);
+    expect(reader.counters).toMatchObject({ repeats: 4, reads: 6 });
+    expect(reader.counters.oversize).toBeGreaterThanOrEqual(1);
+    expect(reader.counters.garbled).toBeGreaterThan(1);
   });
 
   test("a reader that lost its power is found: the kernel probes a silent connection after 15 s", async () => {

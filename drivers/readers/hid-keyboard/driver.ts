@@ -6,11 +6,24 @@ import { ReaderSession } from "../session.ts";
 import { KeyboardDecoder } from "./decoder.ts";
 import type { HidKeyboardSettings } from "./settings.ts";
 
+/** Each read of a reader with the wrong layout would say the same. */
+const HINT_EVERY_MS = 600_000;
+
 export function openHidKeyboard(settings: HidKeyboardSettings, context: ReaderContext): Reader {
   const log = context.log.child({ reader: settings.name });
+  let hintedAt = Number.NEGATIVE_INFINITY;
+  const decoder = new KeyboardDecoder(settings, (fits) => {
+    const now = context.clock.monotonic();
+    if (fits.length === 0 || now - hintedAt < HINT_EVERY_MS) return;
+    hintedAt = now;
+    log.warn(
+      { layout: settings.layout, fits },
+      "the reader types mostly symbols: it seems to be set to another keyboard layout; set `layout`, or set the reader",
+    );
+  });
   return new ReaderSession({
     settings,
-    decoder: new KeyboardDecoder(settings),
+    decoder,
     transport: context.transport ?? new HidTransport(settings, { clock: context.clock, log }),
     context,
     watch: watchDevices(context.log),

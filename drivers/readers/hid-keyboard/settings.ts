@@ -1,9 +1,18 @@
 import type { CommonSettings } from "../session.ts";
+import type { Sentinels } from "../tracks.ts";
+
+/** What the keys of a reader mean: a reader sends key positions for the layout that it is set to. */
+export const LAYOUTS = ["us", "fr", "de"] as const;
+export type LayoutName = (typeof LAYOUTS)[number];
 
 export const TERMINATORS = ["enter", "keypad-enter", "tab"] as const;
 export type Terminator = (typeof TERMINATORS)[number];
 
 export interface KeyboardDecoderSettings {
+  /** Default `us`. */
+  readonly layout?: LayoutName | undefined;
+  /** Default `keep`. */
+  readonly sentinels?: Sentinels | undefined;
   /** The keys that end a read. Empty: a silence of `interKeyTimeoutMs` ends it. Default `enter`, `keypad-enter`. */
   readonly terminators: readonly Terminator[];
   /** The longest time between two keys of one read. Default 250. */

@@ -1,7 +1,9 @@
 import type { Decoder, Read } from "../../reader.ts";
 import { count, zeroed } from "../counters.ts";
+import { type Sentinels, takeTrack } from "../tracks.ts";
 import { CHECKSUMS } from "./checksum.ts";
-import { type Framing, type LineSettings, MAX_LINE_LENGTH } from "./settings.ts";
+import { withPreset } from "./presets.ts";
+import { type Framing, type LineChoices, MAX_LINE_LENGTH } from "./settings.ts";
 
 const STX = 0x02;
 const ETX = 0x03;
@@ -42,11 +44,25 @@ type Flaw = "garbled" | "oversize";
 export class LineDecoder implements Decoder {
   readonly #rule: FramingRule;
   readonly #check: (frame: string) => string | undefined;
+  readonly #statusLetter: boolean;
+  readonly #sentinels: Sentinels;
   readonly #silenceEnds: boolean;
   readonly #silenceMs: number;
   readonly #minLength: number;
   readonly #frame: Buffer;
-  readonly #counters = zeroed("reads", "tooShort", "badChecksum", "garbled", "oversize", "unfinished", "strayBytes");
+  readonly #counters = zeroed(
+    "reads",
+    "readError",
+    "readTimeout",
+    "tooShort",
+    "badChecksum",
+    "noStatus",
+    "noTrack",
+    "garbled",
+    "oversize",
+    "unfinished",
+    "strayBytes",
+  );
 
   #length = 0;
   /** A frame is under way, even if all of it so far is to be dropped. */
@@ -57,9 +73,12 @@ export class LineDecoder implements Decoder {
   #telnet: "none" | "command" | "option" = "none";
   #lastByteAt = 0;
 
-  constructor(settings: LineSettings) {
+  constructor(choices: LineChoices) {
+    const settings = withPreset(choices);
     this.#rule = RULES[settings.framing];
     this.#check = CHECKSUMS[settings.checksum];
+    this.#statusLetter = settings.statusLetter;
+    this.#sentinels = settings.sentinels;
     this.#silenceEnds = settings.framing === "idle-gap";
     this.#silenceMs = this.#silenceEnds ? settings.idleGapMs : STALL_MS;
     this.#minLength = Math.max(1, settings.minLength);
@@ -152,13 +171,28 @@ export class LineDecoder implements Decoder {
     this.#clear();
     // A flaw is counted already, and nothing at all is not a read that was lost.
     if (frame === "") return undefined;
-    if (frame.length < this.#minLength) {
-      count(this.#counters, "tooShort");
+    const taken = this.#take(frame);
+    if (typeof taken === "string") {
+      count(this.#counters, taken);
       return undefined;
     }
-    const payload = this.#check(frame);
-    count(this.#counters, payload === undefined ? "badChecksum" : "reads");
-    return payload;
+    count(this.#counters, "reads");
+    return taken.text;
+  }
+
+  /** What a whole frame delivers, or why it delivers nothing. */
+  #take(
+    frame: string,
+  ): { text: string } | "readError" | "readTimeout" | "noStatus" | "tooShort" | "badChecksum" | "noTrack" {
+    if (this.#statusLetter && frame === "E") return "readError";
+    if (this.#statusLetter && frame === "O") return "readTimeout";
+    if (this.#statusLetter && !frame.startsWith("S")) return "noStatus";
+    const body = this.#statusLetter ? frame.slice(1) : frame;
+    // Before the lengths: `%E?` is short.
+    if (takeTrack("keep", body) === "readError") return "readError";
+    if (frame.length < this.#minLength) return "tooShort";
+    const payload = this.#check(body);
+    return payload === undefined ? "badChecksum" : takeTrack(this.#sentinels, payload);
   }
 
   #abandon(): void {

@@ -1,4 +1,5 @@
 import type { CommonSettings } from "../session.ts";
+import type { Sentinels } from "../tracks.ts";
 
 /**
  * How a line of characters ends.
@@ -9,23 +10,61 @@ import type { CommonSettings } from "../session.ts";
 export const FRAMINGS = ["cr", "lf", "crlf", "stx-etx", "idle-gap"] as const;
 export type Framing = (typeof FRAMINGS)[number];
 
-/** `id12`: ID-12, RDM6300: ten hex digits and two of their bytes' XOR; the ten are delivered. */
-export const CHECKSUM_NAMES = ["none", "id12"] as const;
+/**
+ * What is at the end of a frame, is checked, and is not delivered. All but `lrc-track` are two hex digits.
+ * `xor8`: XOR of the characters before it. `sum8`: the low eight bits of their sum. `lrc`: the two's complement of that, as in
+ * Modbus ASCII; many manuals call a XOR "LRC", which is `xor8` here.
+ * `xor8-hex`, `sum8-hex`, `lrc-hex`: the same over the bytes that the characters, pairs of hex digits, stand for.
+ * `id12`: ID-12, RDM6300: `xor8-hex` after exactly ten digits.
+ * `lrc-track`: one character after the `?` of each magnetic stripe track (ISO/IEC 7811-2).
+ * A checksum of one raw byte is not supported: it may be CR or ETX.
+ */
+export const CHECKSUM_NAMES = [
+  "none",
+  "id12",
+  "xor8",
+  "xor8-hex",
+  "sum8",
+  "sum8-hex",
+  "lrc",
+  "lrc-hex",
+  "lrc-track",
+] as const;
 export type ChecksumName = (typeof CHECKSUM_NAMES)[number];
 
-/** Lengths are in characters between the framing, checksum included. */
+/** A preset is a table of the settings below (`presets.ts`). */
+export const PRESET_NAMES = ["generic", "stx-etx", "id12", "fat820w", "magstripe"] as const;
+export type PresetName = (typeof PRESET_NAMES)[number];
+
+/** Lengths are in characters between the framing, checksum, sentinels and status letter included. */
 export interface LineSettings {
-  /** Default `crlf`. */
   readonly framing: Framing;
-  /** Only with framing `idle-gap`: the silence that ends a line. Default 100. */
+  /** Only with framing `idle-gap`: the silence that ends a line. */
   readonly idleGapMs: number;
-  /** Longer lines are dropped. Default 128, at most `MAX_LINE_LENGTH`. */
+  /** Longer lines are dropped. At most `MAX_LINE_LENGTH`. */
   readonly maxLength: number;
-  /** Shorter lines are dropped. Default 4. */
+  /** Shorter lines are dropped. */
   readonly minLength: number;
-  /** Default `none`. */
   readonly checksum: ChecksumName;
+  /** Each frame begins with a letter: S a read, which is delivered without it, E a read error, O a time-out. */
+  readonly statusLetter: boolean;
+  readonly sentinels: Sentinels;
 }
+
+export interface SerialSettings {
+  readonly baudRate: number;
+  readonly dataBits: 7 | 8;
+  readonly parity: "none" | "even" | "odd";
+  readonly stopBits: 1 | 2;
+}
+
+/** What is left out is as the preset says. */
+type Choices<T> = { readonly [K in keyof T]?: T[K] | undefined } & {
+  /** Default `generic`. */
+  readonly preset?: PresetName | undefined;
+};
+export type LineChoices = Choices<LineSettings>;
+export type SerialChoices = Choices<LineSettings & SerialSettings>;
 
 export const MAX_LINE_LENGTH = 4096;
 
@@ -35,7 +74,7 @@ export interface HostAndPort {
 }
 
 /** Exactly one of `listen` and `connect`; where both are given, `connect` is used. */
-export interface TcpLineSettings extends CommonSettings, LineSettings {
+export interface TcpLineSettings extends CommonSettings, LineChoices {
   readonly family: "tcp-line";
   /** The reader connects to us. Port 0 takes any free port. */
   readonly listen?: HostAndPort | undefined;
@@ -45,16 +84,8 @@ export interface TcpLineSettings extends CommonSettings, LineSettings {
   readonly allow: readonly string[];
 }
 
-export interface SerialLineSettings extends CommonSettings, LineSettings {
+export interface SerialLineSettings extends CommonSettings, SerialChoices {
   readonly family: "serial-line";
   /** Such as `/dev/serial/by-id/usb-...`, which stays the same when other devices are plugged in. */
   readonly path: string;
-  /** Default 9600. */
-  readonly baudRate: number;
-  /** Default 8. */
-  readonly dataBits: 7 | 8;
-  /** Default `none`. */
-  readonly parity: "none" | "even" | "odd";
-  /** Default 1. */
-  readonly stopBits: 1 | 2;
 }

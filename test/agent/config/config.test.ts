@@ -58,10 +58,12 @@ describe("a good configuration", () => {
     expect(readers[0]).toMatchObject({
       listen: { host: "127.0.0.1", port: 7778 },
       allow: [],
-      framing: "crlf",
+      preset: "generic",
       maxReadsPer10s: 5,
     });
-    expect(readers[1]).toMatchObject({ path: "/dev/ttyUSB0", baudRate: 9600, dataBits: 8, repeatHoldMs: 1500 });
+    // What the preset fills in is left out.
+    expect(readers[0]).not.toHaveProperty("framing");
+    expect(readers[1]).toMatchObject({ path: "/dev/ttyUSB0", repeatHoldMs: 1500 });
     expect(readers[2]).toMatchObject({ vendorId: 0x09d8, productId: 0x0410, terminators: ["enter", "keypad-enter"] });
     expect(readers.map(({ pipeline }) => toCardNumber(pipeline, { kind: "text", text: " 04A2B3C4 " }))).toEqual([
       "04A2B3C4",
@@ -265,6 +267,24 @@ describe("a mistake is told with its line, its key and what was probably meant",
       "listen =",
       "min_length = 20\nmax_length = 10\nlisten =",
       { code: "config-conflict", key: "[[reader]] min_length" },
+    ],
+    [
+      "a length that the preset excludes",
+      "listen =",
+      'preset = "id12"\nmin_length = 20\nlisten =',
+      { code: "config-conflict", key: "[[reader]] min_length" },
+    ],
+    [
+      "the same from the other side",
+      "listen =",
+      "max_length = 3\nlisten =",
+      { code: "config-conflict", key: "[[reader]] max_length" },
+    ],
+    [
+      "a preset that is none",
+      "listen =",
+      'preset = "id-12"\nlisten =',
+      { code: "config-wrong-value", key: "[[reader]] preset", suggestion: 'did you mean "id12"?' },
     ],
     [
       "a pipeline that does not fit",

@@ -1,13 +1,13 @@
 import { expect, test } from "vitest";
 import { silentLog } from "../../../drivers/log.ts";
 import type { HidKeyboardSettings } from "../../../drivers/readers/hid-keyboard/settings.ts";
-import type { LineSettings } from "../../../drivers/readers/line/settings.ts";
+import type { LineChoices } from "../../../drivers/readers/line/settings.ts";
 import { openReader, type ReaderSettings } from "../../../drivers/readers/open-reader.ts";
 import { FakeClock } from "../../sim/clock.ts";
 import { Recorder, ScriptedTransport } from "./scripted-transport.ts";
 
 const common = { name: "front", repeatHoldMs: 1500, maxReadsPer10s: 5 };
-const line: LineSettings = { framing: "crlf", idleGapMs: 100, maxLength: 128, minLength: 4, checksum: "none" };
+const line: LineChoices = { framing: "crlf", idleGapMs: 100, maxLength: 128, minLength: 4, checksum: "none" };
 const keyboard: HidKeyboardSettings = {
   family: "hid-keyboard",
   ...common,

@@ -2,18 +2,22 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Read } from "../../../../drivers/reader.ts";
 import { KeyboardDecoder } from "../../../../drivers/readers/hid-keyboard/decoder.ts";
-import type { KeyboardDecoderSettings } from "../../../../drivers/readers/hid-keyboard/settings.ts";
-import { characterOf } from "../../../../drivers/readers/hid-keyboard/us-layout.ts";
+import { characterOf } from "../../../../drivers/readers/hid-keyboard/layouts.ts";
+import type { KeyboardDecoderSettings, LayoutName } from "../../../../drivers/readers/hid-keyboard/settings.ts";
 
-function decoder(settings: Partial<KeyboardDecoderSettings> = {}): KeyboardDecoder {
-  return new KeyboardDecoder({
+function decoder(
+  settings: Partial<KeyboardDecoderSettings> = {},
+  wrongLayout?: (fits: readonly LayoutName[]) => void,
+): KeyboardDecoder {
+  const all: KeyboardDecoderSettings = {
     terminators: ["enter", "keypad-enter"],
     interKeyTimeoutMs: 250,
     maxFrameMs: 3000,
     maxLength: 128,
     minLength: 4,
     ...settings,
-  });
+  };
+  return new KeyboardDecoder(all, wrongLayout);
 }
 
 const ENTER = 0x28;
@@ -57,7 +61,7 @@ test("the recorded reports of 04A2 and Enter", () => {
 describe("the US layout", () => {
   test("every key of it, plain and with either shift", () => {
     const keys = Array.from({ length: 0x100 }, (_, usage) => usage).filter(
-      (usage) => characterOf(usage, false) !== undefined,
+      (usage) => characterOf("us", usage, "plain") !== undefined,
     );
     const plain = "abcdefghijklmnopqrstuvwxyz1234567890\t -=[]\\#;'`,./" + "/*-+1234567890.\\=,";
     const shifted = 'ABCDEFGHIJKLMNOPQRSTUVWXYZ!@#$%^&*()\t _+{}|~:"~<>?' + "/*-+1234567890.|=,";
@@ -140,10 +144,165 @@ describe("the end of a read", () => {
   });
 });
 
+describe("other layouts", () => {
+  const A = 0x04;
+  const Q = 0x14;
+  test("a reader set to AZERTY: digits with Shift, letters at their own places, AltGr", () => {
+    const keys = decoder({ layout: "fr" });
+    const shifted = digits("0123").map((usage) => [usage, 0x02] as const);
+    expect(feed(keys, typed([...shifted, A, Q, [0x27, 0x40], ENTER]))).toEqual(["0123qa@"]);
+  });
+
+  test("a reader set to QWERTZ: y and z are swapped", () => {
+    expect(feed(decoder({ layout: "de" }), typed([0x1c, 0x1d, [Q, 0x40], [0x64, 0x40], ENTER]))).toEqual(["zy@|"]);
+  });
+
+  test.each([
+    ["a dead key", [[0x2f, 0]], { unmapped: 1 }],
+    ["AltGr with a key that has nothing there", [[A, 0x40]], { unmapped: 1 }],
+    ["AltGr and Shift", [[0x27, 0x42]], { modified: 1 }],
+    ["Ctrl and left Alt", [[0x27, 0x05]], { modified: 1 }],
+  ] as const)("%s spoils the frame", (_name, wrong, counters) => {
+    const keys = decoder({ layout: "fr" });
+    expect(feed(keys, typed([...digits("1234"), ...wrong, ENTER]))).toEqual([]);
+    expect(keys.counters).toMatchObject({ ...counters, reads: 0 });
+  });
+
+  test("the keypad is read in any layout", () => {
+    const keypad = [0x62, 0x5c, 0x59, 0x5a];
+    for (const layout of ["us", "fr", "de"] as const) {
+      expect(feed(decoder({ layout }), typed([0x53, ...keypad, KEYPAD_ENTER]))).toEqual(["0412"]);
+    }
+  });
+
+  test("mostly symbols: counted, delivered, and the layout that fits is named", () => {
+    const hints: (readonly LayoutName[])[] = [];
+    const keys = decoder({ layout: "fr" }, (fits) => hints.push(fits));
+    expect(feed(keys, typed([...digits("1234567890"), ENTER]))).toEqual(["&é\"'(-è_çà"]);
+    expect(feed(keys, typed([...digits("12345").map((usage) => [usage, 0x02] as const), ENTER]), 1000)).toEqual([
+      "12345",
+    ]);
+    expect(hints).toEqual([["us", "de"]]);
+    expect(keys.counters).toMatchObject({ symbolHeavy: 1, reads: 2 });
+  });
+
+  test("neither a read error nor a short frame says anything about the layout", () => {
+    const hints: (readonly LayoutName[])[] = [];
+    const keys = decoder({}, (fits) => hints.push(fits));
+    const error = [
+      [0x22, 0x02],
+      [0x08, 0x02],
+      [0x38, 0x02],
+    ] as const;
+    expect(feed(keys, typed([...error, ENTER, [0x38, 0x02], ENTER]))).toEqual([]);
+    expect(keys.counters).toMatchObject({ readError: 1, tooShort: 1, symbolHeavy: 0 });
+    expect(hints).toEqual([]);
+  });
+});
+
+describe("Alt codes", () => {
+  const ALT = 0x04;
+  const KEYPAD = (digit: string) => (digit === "0" ? 0x62 : 0x58 + Number(digit));
+  const altCode = (code: string) => [
+    report(ALT),
+    ...[...code].flatMap((digit) => [report(ALT, KEYPAD(digit)), report(ALT)]),
+    RELEASED,
+  ];
+
+  test("a Datalogic scanner's 052 is the character 4, with and without leading 0", () => {
+    const reports = ["048", "52", "0065", "050"].flatMap(altCode);
+    expect(feed(decoder(), [...typed([0x53]), ...reports, ...typed([ENTER])], 0, 5)).toEqual(["04A2"]);
+  });
+
+  test.each(["us", "fr", "de"] as const)("every printable character in every form, in the layout %s", (layout) => {
+    for (let value = 0x20; value <= 0x7e; value += 1) {
+      for (const code of [String(value), `0${value}`, String(value).padStart(3, "0"), String(value).padStart(4, "0")]) {
+        const keys = decoder({ layout, minLength: 1 });
+        expect(feed(keys, [...altCode(code), ...typed([ENTER])], 0, 5)).toEqual([String.fromCharCode(value)]);
+      }
+    }
+  });
+
+  test.each(["0", "5", "031", "127", "0233", "256", "0000", "00052", "48048"])(
+    "%s is no character: dropped",
+    (code) => {
+      const keys = decoder();
+      expect(feed(keys, [...typed(digits("1234")), ...altCode(code), ...typed([...digits("5"), ENTER])], 0, 5)).toEqual(
+        [],
+      );
+      expect(keys.counters).toMatchObject({ unmapped: 1, reads: 0 });
+      expect(feed(keys, typed([...digits("1234"), ENTER]), 500)).toEqual(["1234"]);
+    },
+  );
+
+  test("the release of Alt and the next key in one report", () => {
+    const reports = [...altCode("052").slice(0, -1), report(0, 0x1e), ...typed([...digits("23"), ENTER])];
+    expect(feed(decoder(), reports)).toEqual(["4123"]);
+  });
+
+  test("Alt alone types nothing", () => {
+    expect(
+      feed(decoder(), [...typed(digits("12")), report(ALT), RELEASED, ...typed([...digits("34"), ENTER])]),
+    ).toEqual(["1234"]);
+  });
+
+  test.each([
+    ["another key", [report(ALT, KEYPAD("5")), report(ALT), report(ALT, 0x04)]],
+    ["Enter", [report(ALT, KEYPAD("5")), report(ALT, ENTER)]],
+    ["Shift with it", [report(ALT | 0x02, KEYPAD("5"))]],
+    ["the other Alt", [report(0x40, KEYPAD("5")), RELEASED, report(0x40, KEYPAD("2"))]],
+  ])("%s while Alt is held makes a command: dropped", (_name, reports) => {
+    const keys = decoder();
+    expect(feed(keys, [...typed(digits("1234")), ...reports, RELEASED, ...typed([ENTER])])).toEqual([]);
+    expect(keys.counters).toMatchObject({ modified: 1, reads: 0 });
+  });
+
+  test("a silence within a code drops it, and its tail is no code of its own", () => {
+    const keys = decoder({ minLength: 1 });
+    const code = altCode("0152");
+    // Alt, 0, 1; then, after the time-out, 5 and 2, which would be a 4.
+    feed(keys, [...typed(digits("99")), ...code.slice(0, 5)]);
+    expect(feed(keys, [...code.slice(5), ...typed([ENTER])], 1000)).toEqual([]);
+    expect(keys.counters).toMatchObject({ unfinished: 1, unmapped: 1, reads: 0 });
+  });
+
+  test("without a terminator a silence within a code delivers nothing", () => {
+    const keys = decoder({ terminators: [] });
+    feed(keys, [...typed(digits("1234")), ...altCode("052").slice(0, 3)]);
+    expect(textsOf(keys.expire(10_000))).toEqual([]);
+    expect(keys.counters).toMatchObject({ unfinished: 1 });
+  });
+
+  test("reset forgets half a code", () => {
+    const keys = decoder();
+    feed(keys, altCode("052").slice(0, 5));
+    keys.reset();
+    expect(feed(keys, [RELEASED, ...typed([...digits("1234"), ENTER])], 500)).toEqual(["1234"]);
+  });
+});
+
+describe("the sentinels of a magnetic stripe", () => {
+  // ;0412=9? in the US layout.
+  const stripe: Parameters<typeof typed>[0] = [0x33, ...digits("0412"), 0x2e, ...digits("9"), [0x38, 0x02], ENTER];
+  test.each([
+    ["keep", ";0412=9?"],
+    ["strip", "0412=9"],
+    ["track-2", "0412=9"],
+  ] as const)("%s", (sentinels, expected) => {
+    expect(feed(decoder({ sentinels }), typed(stripe))).toEqual([expected]);
+  });
+
+  test("a frame without its beginning is dropped", () => {
+    const keys = decoder({ sentinels: "strip" });
+    expect(feed(keys, typed(stripe.slice(2)))).toEqual([]);
+    expect(keys.counters).toMatchObject({ noTrack: 1, reads: 0 });
+  });
+});
+
 describe("bad input", () => {
   test.each([
     ["Ctrl", 0x01],
-    ["Alt", 0x04],
+    ["Alt and a key that is not the keypad's", 0x04],
     ["GUI", 0x08],
     ["AltGr", 0x40],
     ["Shift and Ctrl", 0x03],
@@ -153,13 +312,6 @@ describe("bad input", () => {
     expect(feed(keys, typed([first, [first, modifiers], [first, modifiers], ...rest, ENTER]))).toEqual([]);
     expect(feed(keys, typed([...digits("1234"), ENTER]), 1000)).toEqual(["1234"]);
     expect(keys.counters).toMatchObject({ modified: 1, reads: 1 });
-  });
-
-  test("an Alt code on the keypad (Alt and 052) is dropped", () => {
-    const keys = decoder();
-    const altCode = [0x62, 0x5d, 0x5a].map((usage) => [usage, 0x04] as const);
-    expect(feed(keys, typed([...altCode, ...altCode, ENTER]))).toEqual([]);
-    expect(keys.counters).toMatchObject({ modified: 1 });
   });
 
   test("a frame with a key that has no character is dropped", () => {
@@ -188,6 +340,15 @@ describe("bad input", () => {
     expect(keys.counters).toMatchObject({ wrongSize: 10 });
   });
 
+  test("keys that the device cannot tell the order of drop the frame", () => {
+    const keys = decoder();
+    const unknown = Uint8Array.from([0, 0, 3, 3, 3, 3, 3, 3]);
+    expect(feed(keys, [...typed(digits("12")), unknown, RELEASED, ...typed([...digits("3456"), ENTER])])).toEqual([]);
+    expect(feed(keys, [unknown, RELEASED, ...typed([...digits("3456"), ENTER])], 1000)).toEqual([]);
+    expect(feed(keys, typed([...digits("1234"), ENTER]), 2000)).toEqual(["1234"]);
+    expect(keys.counters).toMatchObject({ ambiguous: 2, reads: 1 });
+  });
+
   test("reset forgets half a read and the keys held", () => {
     const keys = decoder();
     const [one = 0] = digits("1");
@@ -205,9 +366,10 @@ describe("bad input", () => {
     const reports = fc.array(fc.tuple(fc.oneof(likely, bytes, fc.uint8Array({ maxLength: 12 })), fc.nat(400)), {
       maxLength: 200,
     });
+    const layout = fc.constantFrom("us" as const, "fr" as const, "de" as const);
     fc.assert(
-      fc.property(reports, fc.boolean(), (input, silenceEnds) => {
-        const keys = decoder({ maxLength: 10, ...(silenceEnds ? { terminators: [] } : {}) });
+      fc.property(reports, fc.boolean(), layout, (input, silenceEnds, in_) => {
+        const keys = decoder({ layout: in_, maxLength: 10, ...(silenceEnds ? { terminators: [] } : {}) });
         let now = 0;
         for (const [data, later] of input) {
           now += later;
@@ -218,7 +380,10 @@ describe("bad input", () => {
         keys.expire(now);
         expect(keys.deadline).toBeUndefined();
         keys.push(RELEASED, now);
-        const reads = feed(keys, typed([...digits("1234"), ENTER]), now);
+        // An Alt that was held gives a character when it is released, or spoils what follows.
+        now += 250;
+        keys.expire(now);
+        const reads = feed(keys, typed([0x59, 0x5a, 0x5b, 0x5c, ENTER]), now);
         // Without terminators Enter is a key without a character.
         expect(reads).toEqual(silenceEnds ? [] : ["1234"]);
       }),

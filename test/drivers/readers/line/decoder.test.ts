@@ -1,9 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LineDecoder, STALL_MS } from "../../../../drivers/readers/line/decoder.ts";
-import { FRAMINGS, type LineSettings, MAX_LINE_LENGTH } from "../../../../drivers/readers/line/settings.ts";
+import {
+  CHECKSUM_NAMES,
+  FRAMINGS,
+  type LineChoices,
+  MAX_LINE_LENGTH,
+} from "../../../../drivers/readers/line/settings.ts";
+import { SENTINELS } from "../../../../drivers/readers/tracks.ts";
+import { SUBSTITUTE } from "../../../../drivers/transports/line-faults.ts";
 
-function decoder(settings: Partial<LineSettings> = {}): LineDecoder {
+function decoder(settings: LineChoices = {}): LineDecoder {
   return new LineDecoder({
     framing: "crlf",
     idleGapMs: 100,
@@ -113,6 +120,28 @@ describe("bad input", () => {
     ).toEqual(text("04A2B3C4"));
   });
 
+  test("a byte that the serial line marked as damaged spoils its line, at its ends too", () => {
+    const sub = String.fromCharCode(SUBSTITUTE);
+    for (const line of [`04A2${sub}B3C4`, `${sub}4A2B3C4`, `04A2B3C${sub}`, sub]) {
+      const lines = decoder();
+      expect(lines.push(latin1(`${line}\r0011223344\r`), 0)).toEqual(text("0011223344"));
+      expect(lines.counters).toMatchObject({ reads: 1, garbled: 1 });
+    }
+  });
+
+  test("a UID of 256 bytes in hex is oversize where it is not allowed, and whole where it is", () => {
+    const uid = "0123456789ABCDEF".repeat(32);
+    expect(decoder().push(latin1(`${uid}\r04A2B3C4\r`), 0)).toEqual(text("04A2B3C4"));
+    expect(decoder({ maxLength: 512 }).push(latin1(`${uid}\r`), 0)).toEqual(text(uid));
+  });
+
+  test("a byte now and then does not make a line of what stood still", () => {
+    const lines = decoder();
+    for (let i = 0; i < 10; i += 1) expect(lines.push(latin1("4"), i * STALL_MS)).toEqual([]);
+    expect(lines.push(latin1("04A2B3C4\r"), 10 * STALL_MS)).toEqual(text("04A2B3C4"));
+    expect(lines.counters).toMatchObject({ unfinished: 10, reads: 1 });
+  });
+
   test.each(["04A2\x00B3C4", "04A2\xff\xfb\x03B3C4", "04A2\xe3B3C4", "04A2\x07B3C4", "04\x1b[A2B3C4"])(
     "%j is dropped whole: without the bad byte it could be another card",
     (line) => {
@@ -174,17 +203,33 @@ describe("bad input", () => {
 
 describe("any bytes", () => {
   const framing = fc.constantFrom(...FRAMINGS);
-  const checksum = fc.constantFrom("none" as const, "id12" as const);
+  const checksum = fc.constantFrom(...CHECKSUM_NAMES);
+  const sentinels = fc.constantFrom(...SENTINELS);
   /** Mostly bytes that mean something here. */
   const noise = fc
-    .array(fc.oneof(fc.constantFrom(0, 2, 3, 9, 10, 13, 0x30, 0x41, 0xfb, 0xfd, 0xff), fc.nat(255)), { maxLength: 300 })
+    .array(
+      fc.oneof(
+        fc.constantFrom(0, 2, 3, 9, 10, 13, 0x1a, 0x30, 0x41, 0x45, 0x53, 0x25, 0x3b, 0x3f, 0xfb, 0xfd, 0xff),
+        fc.nat(255),
+      ),
+      { maxLength: 300 },
+    )
     .map((bytes) => Uint8Array.from(bytes));
 
   test("any chunking gives the same reads and counters", () => {
     fc.assert(
-      fc.property(framing, checksum, noise, fc.array(fc.nat(300)), (kind, check, bytes, cuts) => {
-        const whole = decoder({ framing: kind, checksum: check, maxLength: 20 });
-        const cut = decoder({ framing: kind, checksum: check, maxLength: 20 });
+      fc.property(framing, checksum, sentinels, fc.boolean(), noise, fc.array(fc.nat(300)), (...chosen) => {
+        const [kind, check, tracks, statusLetter, bytes, cuts] = chosen;
+        const choices = {
+          framing: kind,
+          checksum: check,
+          sentinels: tracks,
+          statusLetter,
+          maxLength: 20,
+          minLength: 1,
+        };
+        const whole = decoder(choices);
+        const cut = decoder(choices);
         const places = [0, ...cuts.map((at) => at % (bytes.length + 1)), bytes.length].sort((a, b) => a - b);
         const reads = places.flatMap((at, i) => cut.push(bytes.subarray(at, places[i + 1] ?? at), 7));
         expect(reads).toEqual(whole.push(bytes, 7));
