@@ -158,7 +158,7 @@ export const READER_CODES = {
     next: "If it is the reader, add its address to `allow`; otherwise find out who it is.",
   },
   "reader-not-a-keyboard": {
-    what: "The device is not a boot keyboard (HID usage page 1, usage 6).",
+    what: "The device is no keyboard (HID usage page 1, usage 6) whose keys can be made out.",
     next: "Choose the family that fits the device, or set the reader to keyboard mode.",
   },
 } as const satisfies CodeTable;

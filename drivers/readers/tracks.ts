@@ -35,7 +35,6 @@ export function takeTrack(sentinels: Sentinels, frame: string): { readonly text:
   const [track, ...others] = meant;
   // A reader may begin track 3 with `;`, too: of two that could be meant neither is.
   if (track === undefined || others.length > 0 || track.contents === "") return "noTrack";
-  if (sentinels === "strip" && tracks?.length !== 1) return "noTrack";
   return track.contents === ERROR ? "readError" : { text: track.contents };
 }
 

@@ -21,6 +21,7 @@ const DEVICES = {
   "keyboard behind a mouse and a consumer control": `${MOUSE} ${CONSUMER} ${KEYBOARD} 8501 ${MODIFIERS} ${PADDING} ${SIX_KEYS} c0`,
   "no reserved byte, keys before the modifiers": `${KEYBOARD} ${SIX_KEYS} ${MODIFIERS} c0`,
   "in an inner collection, with push and pop": `${KEYBOARD} a4 ${MODIFIERS} b4 a102 ${PADDING} ${SIX_KEYS} c0 c0`,
+  "keys as they were before a push": `${KEYBOARD} ${MODIFIERS} ${PADDING} 0507 1500 26ff00 7508 9506 a4 050c 7510 9501 b4 1900 29ff 8100 c0`,
   "values from 1": `${KEYBOARD} ${MODIFIERS} ${PADDING} 9506 7508 1501 2565 0507 1904 2965 8100 c0`,
   "usages with their page": `0501 0b06000100 a101 ${MODIFIERS} ${PADDING} 9506 7508 1500 26ff00 1b00000700 2bff000700 8100 c0`,
 } as const;
@@ -56,6 +57,7 @@ describe("reports of other layouts come in the boot layout", () => {
     ["keyboard behind a mouse and a consumer control", "03 01 7f 81", undefined],
     ["no reserved byte, keys before the modifiers", "04 1e 00 00 00 00 02", "0200041e00000000"],
     ["in an inner collection, with push and pop", "0000270000000000", "0000270000000000"],
+    ["keys as they were before a push", "0200041e00000000", "0200041e00000000"],
     ["values from 1", "0200 01 62 00000000", "0200046500000000"],
     ["usages with their page", "0200041e00000000", "0200041e00000000"],
   ] as const)("%s: %s", (device, report, expected) => {
@@ -100,6 +102,7 @@ describe("what is no keyboard is refused", () => {
     ["a keyboard of modifiers only", `${KEYBOARD} ${MODIFIERS} c0`],
     ["keys after the keyboard's end", `${KEYBOARD} ${MODIFIERS} c0 ${SIX_KEYS}`],
     ["keys of more than one bit", `${KEYBOARD} ${MODIFIERS} 0507 1904 2967 7502 9564 8102 c0`],
+    ["some keys that can be made out, and some that cannot", `${KEYBOARD} ${SIX_KEYS} 1904 2967 7502 9564 8102 c0`],
     ["more keys than there are", `${KEYBOARD} ${MODIFIERS} 0507 1904 2967 7501 96ffff 8102 c0`],
     ["nothing", ""],
     ["a long item only", `fe02008585${"00".repeat(2)}`],

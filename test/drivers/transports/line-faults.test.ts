@@ -114,8 +114,9 @@ describe("what the kernel counts", () => {
 
   test("and when it wraps around", () => {
     const { kernel, counters, faults, raise } = line();
-    kernel[PARITY] = -1;
+    kernel[PARITY] = 0x7fffffff;
     faults.take(Buffer.from("0"));
+    expect(counters.parityErrors).toBe(0x7fffffff - 3);
     const before = counters.parityErrors;
     raise(PARITY, 2);
     faults.take(Buffer.from("0"));

@@ -67,6 +67,9 @@ describe("refused", () => {
     ["lrc-track", "57019351?9"],
     ["lrc-track", ";57A19351?9"],
     ["lrc-track", "%a?["],
+    // Right, were these characters of a stripe.
+    ["lrc-track", "%a?{"],
+    ["lrc-track", ";5A?@"],
     ["lrc-track", ""],
   ])("%s: %j", (name, frame) => {
     expect(CHECKSUMS[name](frame)).toBeUndefined();
