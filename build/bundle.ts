@@ -4,13 +4,13 @@ import { build } from "esbuild";
 /**
  * How the agent is run on a Pi. V8 lets its young generation grow to three times 16 MiB under a flood of taps and glibc
  * gives each thread an arena of its own, and neither gives it back; taps are short-lived, so small ones cost them little.
- * `run` alone: the central server's machine is no Pi.
+ * `run` alone: the central server's machine is no Pi. Node says at every start that its FFI is experimental; it is tested here.
  */
 const LAUNCHER = `#!/bin/sh
 export MALLOC_ARENA_MAX=2
 small=
 [ "\${1:-}" != run ] || small="--max-semi-space-size=1 --max-old-space-size=64 --optimize-for-size --v8-pool-size=1"
-exec "\${PRINTGATE_NODE:-node}" $small "$(dirname "$(readlink -f "$0")")/printgate.mjs" "$@"
+exec "\${PRINTGATE_NODE:-node}" --disable-warning=ExperimentalWarning $small "$(dirname "$(readlink -f "$0")")/printgate.mjs" "$@"
 `;
 
 /**
