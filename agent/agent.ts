@@ -11,6 +11,7 @@ import { SnmpHealth } from "../drivers/printers/snmp/session.ts";
 import type { Reader, Signal } from "../drivers/reader.ts";
 import { openReader } from "../drivers/readers/open-reader.ts";
 import type { Transport } from "../drivers/transports/transport.ts";
+import type { CardError } from "./cards/card-error.ts";
 import { toCardNumber } from "./cards/pipeline.ts";
 import { cardToken } from "./cards/token.ts";
 import type { Config, SnmpConfig } from "./config/config.ts";
@@ -69,7 +70,9 @@ export class Agent {
       toToken(reader, read) {
         const pipeline = pipelines.get(reader);
         if (pipeline === undefined) throw new Error("a read came from a reader that is not configured");
-        return cardToken(central.cardKey, toCardNumber(pipeline, read));
+        const warn = ({ code, detail }: CardError) =>
+          log.warn({ reader, code, detail }, "a card was read with a warning");
+        return cardToken(central.cardKey, toCardNumber(pipeline, read, { warn }));
       },
       signal: (reader: string, signal: Signal) => this.#readers.get(reader)?.signal(signal),
       ...(options.traced === undefined ? {} : { traced: options.traced }),

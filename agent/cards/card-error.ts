@@ -33,9 +33,13 @@ export const CARD_CODES = {
     what: "The read is not the decimal number that its reader's pipeline expects.",
     next: "Try the read with `printgate card convert`; trim or cut what is not part of the number.",
   },
+  "card-not-binary": {
+    what: "The read is not the binary number that its reader's pipeline expects.",
+    next: "Try the read with `printgate card convert`; trim or cut what is not part of the number.",
+  },
   "card-not-ascii": {
     what: "The decoded bytes of the read are not printable ASCII.",
-    next: "Leave asciiHexDecode out of the reader's pipeline unless the reader encodes its text twice.",
+    next: "Leave asciiHexDecode out of the reader's pipeline unless the reader encodes its text twice; trim what fills it up.",
   },
   "card-not-bytes": {
     what: "A step that works on whole bytes got a number of bits that is not a multiple of 8.",
@@ -52,6 +56,30 @@ export const CARD_CODES = {
   "card-checksum-wrong": {
     what: "The checksum in the read is wrong.",
     next: "Present the card again; if it stays, check the reader's cable and the kind of checksum.",
+  },
+  "card-wrong-length": {
+    what: "The read has not as many bits as the Wiegand format of its reader's pipeline.",
+    next: "Try the read with `printgate card convert`; it is another format, or bits(offset,length) must take the word out first.",
+  },
+  "card-parity-wrong": {
+    what: "A parity bit of the Wiegand word is wrong.",
+    next: "Present the card again; if only some cards do this, check the reader's cable; if all do, it is another Wiegand format.",
+  },
+  "card-import-unsupported": {
+    what: "The rule of the other system has something that cannot be taken over.",
+    next: "Correct the rule, or write that part as a pipeline; `printgate card learn` finds one from three cards.",
+  },
+  "card-import-open": {
+    what: "The rule does something that its public manual leaves open, and it is not guessed.",
+    next: "Answer the question that is named, or let `printgate card learn` find the pipeline from three cards.",
+  },
+  "card-export-unsupported": {
+    what: "The pipeline has a step that the other system's rules cannot express.",
+    next: "Do that step on one side only, or store the card numbers in another form there.",
+  },
+  "card-learn-input": {
+    what: "These pairs of read and card number cannot be learned from.",
+    next: "Give at least two, better three, different cards: what the reader sends, and the number that the server knows.",
   },
 } as const satisfies CodeTable;
 

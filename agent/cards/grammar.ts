@@ -1,20 +1,20 @@
 import { CardError } from "./card-error.ts";
-import { type Arguments, type Kind, STEPS, type StepType, type Value } from "./steps.ts";
+import { type Chain, type Step, sideBySide } from "./chain.ts";
+import type { Arguments, StepType } from "./step-type.ts";
+import { STEPS } from "./steps.ts";
 
-export interface Step {
-  /** As written. */
-  readonly text: string;
-  readonly from: Kind;
-  readonly to: Kind;
-  readonly convert: (value: Value) => Value;
-}
-
-/** At least one step, not yet checked against each other. The grammar is in README.md. */
-export function parseSteps(text: string): readonly [Step, ...Step[]] {
+/** At least one step, not yet checked against each other; inside branches they are. The grammar is in README.md. */
+export function parseSteps(text: string): Chain {
   return new PipelineText(text).steps();
 }
 
+/** An argument as a pipeline has it: signs that would end it behind a `\`, and spaces at its ends too. */
+export function argumentText(argument: string): string {
+  return argument.replace(/[,)\\]|^\s|\s$/g, "\\$&");
+}
+
 const SPACE = /\s/;
+const MAX_DEPTH = 4;
 
 function syntax(detail: string): CardError {
   return new CardError("card-pipeline-syntax", detail);
@@ -29,16 +29,32 @@ class PipelineText {
     this.#text = text;
   }
 
-  steps(): readonly [Step, ...Step[]] {
-    const steps: [Step, ...Step[]] = [this.#step()];
-    while (this.#take("|")) steps.push(this.#step());
+  steps(): Chain {
+    const steps = this.#chain(0);
     if (this.#at < this.#text.length) throw this.#unexpected("`|` or the end");
     return steps;
   }
 
-  #step(): Step {
+  #chain(depth: number): Chain {
+    const steps: [Step, ...Step[]] = [this.#step(depth)];
+    while (this.#take("|")) steps.push(this.#step(depth));
+    return steps;
+  }
+
+  #branches(begin: number, depth: number): Step {
+    if (depth > MAX_DEPTH) throw syntax(`more than ${MAX_DEPTH} braces in one another`);
+    const branches: [Chain, ...Chain[]] = [this.#chain(depth)];
+    while (this.#take("+")) branches.push(this.#chain(depth));
+    if (!this.#take("}")) throw this.#unexpected("`|`, `+` or `}`");
+    const text = this.#text.slice(begin, this.#at);
+    this.#spaces();
+    return sideBySide(text, branches);
+  }
+
+  #step(depth: number): Step {
     this.#spaces();
     const begin = this.#at;
+    if (this.#take("{")) return this.#branches(begin, depth + 1);
     const name = /^[A-Za-z0-9]*/.exec(this.#text.slice(begin))?.[0] ?? "";
     if (name === "") throw this.#unexpected("the name of a step");
     const type = Object.hasOwn(STEPS, name) ? STEPS[name] : undefined;
@@ -52,9 +68,9 @@ class PipelineText {
     try {
       const convert = type.bind(args);
       args.end(type);
-      return { text, from: type.from, to: type.to, convert };
+      return { text, name, args: given, branches: [], from: type.from, to: type.to, convert };
     } catch (error) {
-      if (!(error instanceof CardError) || error.code === "card-pipeline-syntax") throw error;
+      if (!(error instanceof CardError) || error.detail.startsWith(text)) throw error;
       throw new CardError(error.code, `${text}: ${error.detail}`, { cause: error });
     }
   }

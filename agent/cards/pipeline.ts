@@ -1,7 +1,10 @@
 import type { Read } from "../../drivers/reader.ts";
 import { CardError } from "./card-error.ts";
-import { parseSteps, type Step } from "./grammar.ts";
-import type { Kind, Value } from "./steps.ts";
+import { type Chain, checkChain, countSteps, runChain } from "./chain.ts";
+import { parseSteps } from "./grammar.ts";
+import type { Kind, Value, Warn } from "./step-type.ts";
+
+export { MAX_TEXT } from "./chain.ts";
 
 /** A conversion from a reader's reads to card numbers, parsed and type-checked. */
 export interface Pipeline {
@@ -9,7 +12,7 @@ export interface Pipeline {
   readonly text: string;
   /** The kind of read that it takes; it always ends in text. */
   readonly from: Kind;
-  readonly steps: readonly Step[];
+  readonly steps: Chain;
 }
 
 /** What one step made of the read. Holds a card number: for `card convert` only, never for a log. */
@@ -18,32 +21,26 @@ export interface Trace {
   readonly value: Value;
 }
 
+export interface Watcher {
+  readonly trace?: (entry: Trace) => void;
+  /** What a step noticed and let pass, such as wrong parity: a code with its row, fit for a log. */
+  readonly warn?: Warn;
+}
+
 /** No card needs more; it bounds what a configuration can make of one tap. */
 const MAX_STEPS = 32;
 const MAX_PIPELINE = 1000;
-/** Characters of a read or of any step's result: all tracks of a magnetic stripe fit. */
-export const MAX_TEXT = 512;
 
 /**
- * Reads `step | step(argument,...) | ...`. In an argument `\` takes the meaning from the character after it; spaces around an
- * argument do not count. The argument of regex ends at its matching parenthesis and is taken as it is.
+ * Reads `step | step(argument,...) | { branch + branch } | ...`; the whole grammar is in README.md.
  * @throws CardError card-pipeline-syntax, card-pipeline-type or card-pattern-unsupported, naming the step.
  */
 export function parsePipeline(text: string): Pipeline {
   if (text.length > MAX_PIPELINE) throw new CardError("card-pipeline-syntax", `longer than ${MAX_PIPELINE} characters`);
   const steps = parseSteps(text);
-  const [first] = steps;
-  if (steps.length > MAX_STEPS) throw new CardError("card-pipeline-syntax", `more than ${MAX_STEPS} steps`);
-  for (const [at, step] of steps.entries()) {
-    const next = steps[at + 1];
-    if (next !== undefined && step.to !== next.from) {
-      throw new CardError("card-pipeline-type", `${step.text} gives ${step.to}, but ${next.text} takes ${next.from}`);
-    }
-    if (next === undefined && step.to !== "text") {
-      throw new CardError("card-pipeline-type", `the last step ${step.text} gives bits; end with toHex or toDec`);
-    }
-  }
-  return { text, from: first.from, steps };
+  if (countSteps(steps) > MAX_STEPS) throw new CardError("card-pipeline-syntax", `more than ${MAX_STEPS} steps`);
+  checkChain(steps);
+  return { text, from: steps[0].from, steps };
 }
 
 /** For a reader without a pipeline of its own. */
@@ -56,27 +53,17 @@ export const DEFAULT_PIPELINES: Readonly<Record<Kind, Pipeline>> = {
  * The card number of a read, never empty.
  * @throws CardError naming the step that failed, and nothing of the read.
  */
-export function toCardNumber(pipeline: Pipeline, read: Read, trace?: (entry: Trace) => void): string {
+export function toCardNumber(pipeline: Pipeline, read: Read, watcher: Watcher = {}): string {
   if (read.kind !== pipeline.from) {
     throw new CardError("card-wrong-read", `the pipeline takes ${pipeline.from}, the read is ${read.kind}`);
   }
-  let value: Value = checked(read);
-  for (const [at, step] of pipeline.steps.entries()) {
-    try {
-      value = checked(step.convert(value));
-    } catch (error) {
-      if (!(error instanceof CardError)) throw error;
-      throw new CardError(error.code, `step ${at + 1}, ${step.text}: ${error.detail}`, { cause: error });
-    }
-    trace?.({ step: step.text, value });
-  }
+  const { trace, warn = () => {} } = watcher;
+  const value = runChain(
+    pipeline.steps,
+    read,
+    warn,
+    trace === undefined ? undefined : (step, value) => trace({ step, value }),
+  );
   if (value.kind !== "text" || value.text === "") throw new CardError("card-empty", "the last step gives nothing");
   return value.text;
-}
-
-function checked(value: Value): Value {
-  if (value.kind === "text" && value.text.length > MAX_TEXT) {
-    throw new CardError("card-too-long", `more than ${MAX_TEXT} characters`);
-  }
-  return value;
 }

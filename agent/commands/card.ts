@@ -39,7 +39,7 @@ Exit codes: 0 converted, 1 it cannot be converted, 2 wrong usage.`,
     const steps = textOption(invocation, "pipeline");
     const pipeline = steps === undefined ? DEFAULT_PIPELINES[read.kind] : parsePipeline(steps);
     const traces: Trace[] = [];
-    const cardNumber = toCardNumber(pipeline, read, (trace) => traces.push(trace));
+    const cardNumber = toCardNumber(pipeline, read, { trace: (entry) => traces.push(entry) });
     invocation.terminal.line(cardNumber);
     invocation.terminal.result({ cardNumber, steps: traces.map(shown) });
     return EXIT.ok;

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { ofBytes } from "../../../agent/cards/bits.ts";
 import { CARD_CODES, type CardCode, CardError } from "../../../agent/cards/card-error.ts";
-import { DEFAULT_PIPELINES, MAX_TEXT, parsePipeline, toCardNumber } from "../../../agent/cards/pipeline.ts";
+import { MAX_TEXT } from "../../../agent/cards/chain.ts";
+import { DEFAULT_PIPELINES, parsePipeline, toCardNumber } from "../../../agent/cards/pipeline.ts";
 import { STEPS } from "../../../agent/cards/steps.ts";
 import type { Read } from "../../../drivers/reader.ts";
 
