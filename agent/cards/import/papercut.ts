@@ -45,7 +45,7 @@ function convert(name: string, notes: string[]): Operation[] {
   }
   if (name.startsWith("javascript:")) {
     throw refused(
-      "javascript:",
+      "javascript",
       "a script is not run on this device, because it could do anything there; say in steps what it does, or let `printgate card learn` find them from three cards",
     );
   }

@@ -31,6 +31,8 @@ export interface Learned {
   /** Pipelines that fit too and are not in the list, because it has an end. */
   readonly more: number;
   readonly decider?: Decider;
+  /** Where nothing fits: the pair (1 is the first) without which this pipeline does. Its number may be another card's. */
+  readonly suspect?: { readonly pair: number; readonly pipeline: string };
   readonly tried: {
     readonly hypotheses: number;
     /** How the reads were understood. */
@@ -44,6 +46,7 @@ const MAX_NUMBER = 128;
 /** Of those that fit, so many are compared, the simplest first. */
 const MAX_COMPARED = 200;
 const MAX_SHOWN = 8;
+const MAX_SUSPECTS = 6;
 
 /**
  * Every pipeline that turns each read into its number. It only searches: nothing is stored and nothing is logged.
@@ -53,8 +56,10 @@ export function learn(pairs: readonly Pair[]): Learned {
   const { reads, numbers } = checked(pairs);
   const search = new Search(reads, numbers);
   let fitting = search.structured(goals(numbers));
-  if (fitting.length === 0) fitting = search.structured(constantInFront(numbers));
-  if (fitting.length === 0) fitting = search.anywhere(goals(numbers));
+  const suspect = fitting.length === 0 ? suspicious(reads, numbers) : undefined;
+  // By the looser ways a single wrong pair fits something by chance.
+  if (fitting.length === 0 && suspect === undefined) fitting = search.structured(constantInFront(numbers));
+  if (fitting.length === 0 && suspect === undefined) fitting = search.anywhere(goals(numbers));
   const { kept, more, decider } = compare(fitting, probes(reads));
   const pipelines = kept.map(({ text }) => text);
   return {
@@ -62,6 +67,7 @@ export function learn(pairs: readonly Pair[]): Learned {
     pipelines,
     more,
     ...(decider === undefined ? {} : { decider }),
+    ...(suspect === undefined ? {} : { suspect }),
     tried: search.tried,
   };
 }
@@ -87,6 +93,21 @@ function checked(pairs: readonly Pair[]): { reads: Read[]; numbers: string[] } {
   if (new Set(different.map(({ read }) => read.kind)).size > 1) throw wrong("some reads are text and some are bits");
   if (new Set(different.map(({ number }) => number)).size < 2) throw wrong("all cards have the same number");
   return { reads: different.map(({ read }) => read), numbers: different.map(({ number }) => number) };
+}
+
+/** A number that was typed wrong is the likeliest reason for nothing to fit. */
+function suspicious(reads: readonly Read[], numbers: readonly string[]): Learned["suspect"] {
+  if (reads.length < 3 || reads.length > MAX_SUSPECTS) return undefined;
+  for (const at of reads.keys()) {
+    const others = numbers.filter((_, index) => index !== at);
+    if (new Set(others).size < 2) continue;
+    const [first] = new Search(
+      reads.filter((_, index) => index !== at),
+      others,
+    ).structured(goals(others));
+    if (first !== undefined) return { pair: at + 1, pipeline: first.text };
+  }
+  return undefined;
 }
 
 /** Digits that all numbers begin with may be the same because the site puts them there. */
@@ -165,7 +186,7 @@ class Search {
     return this.#verified(found);
   }
 
-  /** Only what a real pipeline does counts. Simplest first. */
+  /** Only what a real pipeline does counts; of what cannot be a pipeline, such as one that is too long, nothing is left. */
   #verified(texts: ReadonlySet<string>): Pipeline[] {
     const fits = (pipeline: Pipeline) => this.#reads.every((read, at) => outcome(pipeline, read) === this.#numbers[at]);
     return [...texts]
@@ -194,11 +215,11 @@ function outcome(pipeline: Pipeline, read: Read): string {
   }
 }
 
-/** How much a step says, beside the step itself: the likely ones come first. */
+/** What a step costs beside the step itself: the likely ones come first, and those that check the read before those that do not. */
 const WEIGHTS: Readonly<Record<string, number>> = {
   wiegand: -6,
-  checksum: -4,
-  luhn: -4,
+  checksum: -12,
+  luhn: -12,
   bits: 4,
   stripParity: 3,
   substring: 5,
@@ -234,17 +255,16 @@ function compare(fitting: readonly Pipeline[], all: readonly Probe[]) {
   return { kept: shown.map(({ pipeline }) => pipeline), more: found.length - shown.length, decider };
 }
 
-/** The probe with the most different numbers; where any card will do, an ordinary one. */
+/** Where almost any card tells some of them apart, the best ordinary one: such a card is at hand. Otherwise the special one that does. */
 function decide(
   shown: readonly { readonly pipeline: Pipeline; readonly outcomes: readonly string[] }[],
   all: readonly Probe[],
 ): Decider | undefined {
   const different = (at: number) => new Set(shown.map(({ outcomes }) => outcomes[at])).size;
-  const ordinary = all.flatMap(({ special }, at) => (special === undefined ? [at] : []));
-  const usual = ordinary.filter((at) => different(at) === shown.length);
-  const anyCard = usual.length * 4 > ordinary.length * 3;
-  const ranked = all.map((_, at) => at).sort((a, b) => different(b) - different(a) || a - b);
-  const best = anyCard ? usual[0] : (ranked.find((at) => all[at]?.special !== undefined) ?? ranked[0]);
+  const ranked = [...all.keys()].sort((a, b) => different(b) - different(a) || a - b);
+  const ordinary = ranked.filter((at) => all[at]?.special === undefined);
+  const anyCard = ordinary.filter((at) => different(at) > 1).length * 4 > ordinary.length * 3;
+  const best = anyCard ? ordinary[0] : (ranked.find((at) => all[at]?.special !== undefined) ?? ranked[0]);
   const probe = best === undefined ? undefined : all[best];
   if (best === undefined || probe === undefined) return undefined;
   return {

@@ -138,7 +138,8 @@ export function* textOutputs({ texts }: TextSource, { numbers }: Goal): Generato
     if (all(change)) yield steps;
     if (all((text) => change(text).replace(/^0+(?=.)/s, ""))) yield [...steps, "stripZeros"];
     if (width === undefined) continue;
-    const shorter = texts.some((text) => text.length < width);
+    // Decimal numbers without zeros in front may be shorter for another card.
+    const shorter = texts.some((text) => text.length < width) || texts.every((text) => /^[1-9][0-9]*$/.test(text));
     if (shorter && all((text) => change(text).padStart(width, "0"))) yield [...steps, `padLeft(0,${width})`];
     yield* parts(texts.map(change), numbers, width, steps);
   }

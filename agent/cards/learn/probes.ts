@@ -40,7 +40,8 @@ export function probes(reads: readonly Read[]): Probe[] {
     const card = () => Array.from({ length: shape.bits }, () => (random() < 0.5 ? "0" : "1")).join("");
     for (let count = 0; count < ORDINARY; count += 1) found.push({ read: shape.read(card()) });
     for (const bit of ["0", "1"]) {
-      for (let from = 0; from + 8 <= shape.bits; from += 4) {
+      // Half bytes at card sizes; of longer reads no more places than of those.
+      for (let from = 0; from + 8 <= shape.bits; from += shape.bits <= 160 ? 4 : Math.ceil(shape.bits / 320) * 8) {
         const base = card();
         const special = place(shape, from, bit);
         found.push({ read: shape.read(base.slice(0, from) + bit.repeat(8) + base.slice(from + 8)), special });
@@ -232,7 +233,8 @@ function decimalShape(column: readonly string[]): TextShape {
   const checked = column.length > 1 && sameLength(column) !== undefined && column.every(luhnHolds);
   const numbers = (checked ? column.map((piece) => piece.slice(0, -1)) : column).map((piece) => BigInt(piece));
   const bytes = Math.max(...numbers.map((number) => Math.ceil(number.toString(2).length / 8)));
-  const width = sameLength(column) ?? 0;
+  // Where no read has zeros in front, the reader may drop them.
+  const width = checked || column.some((piece) => piece.startsWith("0")) ? (sameLength(column) ?? 0) : 0;
   const rule = wordRule(numbers.map((number) => number.toString(2).padStart(bytes * 8, "0")));
   return {
     bits: bytes * 8,

@@ -47,12 +47,16 @@ function part(source: BitSource, step: string, from: number, to?: number): BitSo
   return { steps: [...source.steps, step], words: source.words.map((word) => word.slice(from, to)) };
 }
 
+/** More bits are a whole track, not a number with parts; they would take long. */
+const MAX_PARTED = 320;
+
 /** The whole, and the parts that card formats are made of: whole bytes, Wiegand fields, words without their parity. */
 export function* slices(source: BitSource): Generator<BitSource> {
   yield source;
   const { words } = source;
   const shortest = Math.min(...words.map(({ length }) => length));
   const length = sameLength(words);
+  if (shortest > MAX_PARTED) return;
   if (words.every((word) => word.length % 8 === 0)) {
     for (let size = 8; size < Math.max(...words.map((word) => word.length)); size += 8) {
       if (size > shortest) break;

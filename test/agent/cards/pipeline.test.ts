@@ -6,25 +6,7 @@ import { MAX_TEXT } from "../../../agent/cards/chain.ts";
 import { DEFAULT_PIPELINES, parsePipeline, toCardNumber } from "../../../agent/cards/pipeline.ts";
 import { STEPS } from "../../../agent/cards/steps.ts";
 import type { Read } from "../../../drivers/reader.ts";
-
-const text = (value: string): Read => ({ kind: "text", text: value });
-const hex = (value: string, bitLength = value.length * 4): Read => ({
-  ...ofBytes(Uint8Array.fromHex(value)),
-  bitLength,
-});
-const convert = (pipeline: string, read: Read | string) =>
-  toCardNumber(parsePipeline(pipeline), typeof read === "string" ? text(read) : read);
-
-function failure(run: () => unknown): CardError {
-  try {
-    run();
-  } catch (error) {
-    if (error instanceof CardError) return error;
-    throw error;
-  }
-  throw new Error("nothing was thrown");
-}
-const code = (run: () => unknown): CardCode => failure(run).code;
+import { code, convert, failure, hex, text } from "./card-reads.ts";
 
 describe("every representation of one card", () => {
   it.each([
