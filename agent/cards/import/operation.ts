@@ -28,8 +28,8 @@ export interface Taken {
   readonly notes: readonly string[];
 }
 
-/** Bytes that decDecode makes room for: a 10-byte UID has 25 digits. */
-const ROOM = 32;
+/** Bytes that decDecode makes room for: any number whose binary digits are not too long as a text. */
+const ROOM = 64;
 
 /** @throws CardError card-import-unsupported when there is nothing to do. */
 export function pipelineText(operations: readonly Operation[]): string {

@@ -112,7 +112,13 @@ function join(
 
 export function exportSafeq(operations: readonly Operation[]): Taken {
   if (operations.length === 0) return { text: "Substring(0)", notes: [] };
-  return { text: operations.map(rules).join(";"), notes: [] };
+  const text = operations.map(rules).join(";");
+  const notes = [];
+  if (text.includes("Dec2Hex")) notes.push("Dec2Hex: the manual does not say whether its digits are A-F or a-f");
+  if (operations.some((operation) => operation.do === "asciiDecode")) {
+    notes.push("ASCII2Hex takes only the codes 30-39 and 40-49, so a to f must be sent as A to F");
+  }
+  return { text, notes };
 }
 
 function rules(operation: Operation): string {

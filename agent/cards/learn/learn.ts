@@ -222,7 +222,7 @@ const WEIGHTS: Readonly<Record<string, number>> = {
   luhn: -12,
   bits: 4,
   stripParity: 3,
-  substring: 5,
+  substring: 12,
   regex: 6,
   reverseBits: 3,
   swapNibbles: 4,

@@ -66,7 +66,7 @@ export function* slices(source: BitSource): Generator<BitSource> {
           yield part(source, `bits(${from},${size})`, from, from + size);
       }
     }
-  } else if (length !== undefined && length >= 18) {
+  } else if (length !== undefined && length >= 18 && length % 4 !== 0) {
     for (const [lead, trail] of [
       [1, 1],
       [2, 1],

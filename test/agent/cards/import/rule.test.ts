@@ -177,7 +177,7 @@ describe("a rule that cannot be taken over", () => {
       "card-import-open",
       "Dec2Hex: are the digits A-F or a-f? Say --hex-case upper or lower",
     ]);
-    expect(importRule("safeq", "Dec2Hex", { hexCase: "lower" }).text).toBe("decDecode(32) | toHex(lower) | stripZeros");
+    expect(importRule("safeq", "Dec2Hex", { hexCase: "lower" }).text).toBe("decDecode(64) | toHex(lower) | stripZeros");
   });
 });
 
@@ -274,7 +274,8 @@ describe("there and back", () => {
       try {
         return toCardNumber(parsePipeline(pipeline), text(raw));
       } catch (error) {
-        if (error instanceof CardError) return error.code;
+        // Which code, depends on the steps.
+        if (error instanceof CardError) return undefined;
         throw error;
       }
     };
@@ -293,6 +294,45 @@ describe("there and back", () => {
       }),
       { numRuns: 500 },
     );
+  });
+
+  it.each(SYSTEMS)("a pipeline given to %s and taken back does the same, where nothing is noted", (system) => {
+    const steps = fc.constantFrom(
+      ...["trim(;)", "cut(=)", "substring(0,4)", "substring(-4)", "substring(1,-1)", "substring(-5,3)", "prepend(A)"],
+      ...[
+        "append(-)",
+        "padLeft(0,9)",
+        "hexDecode | toDec",
+        "hexDecode | toDec(12)",
+        "hexDecode | reverseBytes | toDec",
+      ],
+      ...["decDecode(64) | toHex | stripZeros", "hexDecode | toBin | stripZeros", "binDecode | toDec", "reversePairs"],
+      ...[
+        "{ substring(0,2) + append(-) }",
+        "{ prepend(X) + trim }",
+        "regex((.*)0)",
+        "asciiHexDecode",
+        "stripPrefix(0)",
+      ],
+      ...["hexDecode | toHex", "trim", "substring(0)", "savapageCompat(HEX,MSB)", "safeqAscii2Hex"],
+    );
+    let compared = 0;
+    fc.assert(
+      fc.property(fc.array(steps, { minLength: 1, maxLength: 3 }), reads, (chosen, raw) => {
+        const pipeline = parsePipeline(chosen.join(" | "));
+        try {
+          const rule = exportRule(system, pipeline);
+          if (rule.notes.length > 0) return;
+          same(pipeline.text, taken(system, rule.text), raw);
+          compared += 1;
+        } catch (error) {
+          if (!(error instanceof CardError)) throw error;
+          expect(error.code).toBe("card-export-unsupported");
+        }
+      }),
+      { numRuns: 2000 },
+    );
+    expect(compared).toBeGreaterThan(5);
   });
 
   it("garbage is refused with a code, and never anything else", () => {
