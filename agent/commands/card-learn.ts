@@ -82,5 +82,7 @@ function* shown(learned: Learned, cards: number, kind: string): Generator<string
   if (more > 0) yield `  and ${more} more`;
   if (decider === undefined) return;
   yield `What decides: ${decider.card}. With a read of ${JSON.stringify(rawOf(decider.read))} the number would be`;
-  for (const [at, { number }] of decider.numbers.entries()) yield `  ${at + 1}  ${number}`;
+  for (const [at, made] of decider.numbers.entries()) {
+    yield `  ${at + 1}  ${"number" in made ? made.number : `none: it is refused, ${made.refused}`}`;
+  }
 }

@@ -1,5 +1,5 @@
 import type { Read } from "../../../drivers/reader.ts";
-import { CardError } from "../card-error.ts";
+import { type CardCode, CardError } from "../card-error.ts";
 import type { Chain } from "../chain.ts";
 import { type Pipeline, parsePipeline, toCardNumber } from "../pipeline.ts";
 import { commonPrefix } from "./hypothesis.ts";
@@ -19,8 +19,11 @@ export interface Decider {
   /** What is special about it, such as `a card whose UID or word has 00 in byte 1 of 4`. */
   readonly card: string;
   readonly read: Read;
-  /** What each pipeline makes of it; the code of the error where it makes nothing. */
-  readonly numbers: readonly { readonly pipeline: string; readonly number: string }[];
+  /** What each pipeline makes of it, or the code with which it refuses it. */
+  readonly numbers: readonly (
+    | { readonly pipeline: string; readonly number: string }
+    | { readonly pipeline: string; readonly refused: CardCode }
+  )[];
 }
 
 /** All of these pipelines fit; no two of them do the same. */
@@ -47,6 +50,7 @@ const MAX_NUMBER = 128;
 const MAX_COMPARED = 200;
 const MAX_SHOWN = 8;
 const MAX_SUSPECTS = 6;
+const MIN_TELLING = 4;
 
 /**
  * Every pipeline that turns each read into its number. It only searches: nothing is stored and nothing is logged.
@@ -98,6 +102,8 @@ function checked(pairs: readonly Pair[]): { reads: Read[]; numbers: string[] } {
 /** A number that was typed wrong is the likeliest reason for nothing to fit. */
 function suspicious(reads: readonly Read[], numbers: readonly string[]): Learned["suspect"] {
   if (reads.length < 3 || reads.length > MAX_SUSPECTS) return undefined;
+  // With two cards left, short numbers fit something by chance.
+  if (numbers.some(({ length }) => length < MIN_TELLING)) return undefined;
   for (const at of reads.keys()) {
     const others = numbers.filter((_, index) => index !== at);
     if (new Set(others).size < 2) continue;
@@ -188,7 +194,11 @@ class Search {
 
   /** Only what a real pipeline does counts; of what cannot be a pipeline, such as one that is too long, nothing is left. */
   #verified(texts: ReadonlySet<string>): Pipeline[] {
-    const fits = (pipeline: Pipeline) => this.#reads.every((read, at) => outcome(pipeline, read) === this.#numbers[at]);
+    const fits = (pipeline: Pipeline) =>
+      this.#reads.every((read, at) => {
+        const made = outcome(pipeline, read);
+        return "number" in made && made.number === this.#numbers[at];
+      });
     return [...texts]
       .flatMap((text) => {
         try {
@@ -205,12 +215,13 @@ class Search {
   }
 }
 
-/** The card number, or the code of what went wrong; a code is no card number, as it has a `-` in lower case letters. */
-function outcome(pipeline: Pipeline, read: Read): string {
+type Outcome = { readonly number: string } | { readonly refused: CardCode };
+
+function outcome(pipeline: Pipeline, read: Read): Outcome {
   try {
-    return toCardNumber(pipeline, read);
+    return { number: toCardNumber(pipeline, read) };
   } catch (error) {
-    if (error instanceof CardError) return error.code;
+    if (error instanceof CardError) return { refused: error.code };
     throw error;
   }
 }
@@ -241,9 +252,15 @@ function cost(chain: Chain): number {
   }, 0);
 }
 
+interface Meaning {
+  readonly pipeline: Pipeline;
+  /** For each probe. */
+  readonly outcomes: readonly Outcome[];
+}
+
 /** One pipeline of each meaning, and the card on which the first ones differ. */
 function compare(fitting: readonly Pipeline[], all: readonly Probe[]) {
-  const meanings = new Map<string, { pipeline: Pipeline; outcomes: readonly string[] }>();
+  const meanings = new Map<string, Meaning>();
   for (const pipeline of fitting.slice(0, MAX_COMPARED)) {
     const outcomes = all.map(({ read }) => outcome(pipeline, read));
     const key = JSON.stringify(outcomes);
@@ -256,11 +273,9 @@ function compare(fitting: readonly Pipeline[], all: readonly Probe[]) {
 }
 
 /** Where almost any card tells some of them apart, the best ordinary one: such a card is at hand. Otherwise the special one that does. */
-function decide(
-  shown: readonly { readonly pipeline: Pipeline; readonly outcomes: readonly string[] }[],
-  all: readonly Probe[],
-): Decider | undefined {
-  const different = (at: number) => new Set(shown.map(({ outcomes }) => outcomes[at])).size;
+function decide(shown: readonly Meaning[], all: readonly Probe[]): Decider | undefined {
+  const count = all.map((_, at) => new Set(shown.map(({ outcomes }) => JSON.stringify(outcomes[at]))).size);
+  const different = (at: number) => count[at] ?? 0;
   const ranked = [...all.keys()].sort((a, b) => different(b) - different(a) || a - b);
   const ordinary = ranked.filter((at) => all[at]?.special === undefined);
   const anyCard = ordinary.filter((at) => different(at) > 1).length * 4 > ordinary.length * 3;
@@ -270,6 +285,9 @@ function decide(
   return {
     card: anyCard ? "almost any other card" : (probe.special ?? "another card"),
     read: probe.read,
-    numbers: shown.map(({ pipeline, outcomes }) => ({ pipeline: pipeline.text, number: outcomes[best] ?? "" })),
+    numbers: shown.flatMap(({ pipeline: { text }, outcomes }) => {
+      const result = outcomes[best];
+      return result === undefined ? [] : [{ pipeline: text, ...result }];
+    }),
   };
 }

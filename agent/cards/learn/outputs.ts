@@ -42,6 +42,9 @@ export function* bitOutputs({ words }: BitSource, { numbers }: Goal): Generator<
   }
 }
 
+/** Fewer digits are found somewhere in every read. */
+const MIN_PART = 3;
+
 /** Digits of the largest number of so many bits. */
 export const digitsOf = (bits: number): number => (2n ** BigInt(bits) - 1n).toString().length;
 
@@ -58,7 +61,7 @@ function* decimals(words: readonly string[], numbers: readonly string[]): Genera
   if (width === undefined) return;
   if (all((value) => value.padStart(width, "0"))) yield [`toDec(${width})`];
   const most = digitsOf(Math.max(...words.map(({ length }) => length)));
-  if (most > width && width >= 3) {
+  if (most > width && width >= MIN_PART) {
     if (all((value) => value.padStart(most, "0").slice(-width))) yield [`toDec(${most})`, `substring(-${width})`];
     if (all((value) => value.padStart(most, "0").slice(0, width))) yield [`toDec(${most})`, `substring(0,${width})`];
   }
@@ -84,7 +87,7 @@ function* hexadecimals(
   const number = (value: string) => value.replace(/^0+(?=.)/, "");
   if (all(number)) yield [step, "stripZeros"];
   const width = sameLength(numbers);
-  if (width === undefined) return;
+  if (width === undefined || width < MIN_PART) return;
   if (all((value) => value.padStart(width, "0")) && values.some(({ length }) => length < width)) {
     yield [`toHex(${hexCase},${width})`];
   }
@@ -154,7 +157,7 @@ function* parts(
 ): Generator<readonly string[]> {
   const shortest = Math.min(...texts.map(({ length }) => length));
   const length = sameLength(texts);
-  if (width < 3 || shortest < width || length === width) return;
+  if (width < MIN_PART || shortest < width || length === width) return;
   for (let from = 0; from + width <= shortest; from += 1) {
     if (numbers.every((number, at) => texts[at]?.startsWith(number, from))) {
       yield [...steps, from + width === length ? `substring(-${width})` : `substring(${from},${width})`];

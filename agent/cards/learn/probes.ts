@@ -12,6 +12,7 @@ import {
   sameLength,
   toNumber,
 } from "./hypothesis.ts";
+import { digitsOf } from "./outputs.ts";
 import { formats } from "./slices.ts";
 import { alignments, bytesOf, CHECKSUMS, checksumHolds, luhnHolds } from "./sources.ts";
 
@@ -91,8 +92,13 @@ function byLength(texts: readonly string[]): string[][] {
   );
 }
 
-/** What all these words keep: the parity of a format, a checksum, filling bits. Nothing, when there is only one to see it in. */
+/** Makes any bits a word like these, with what they all keep: the parity of a format, a checksum, filling bits. */
 function wordRule(words: readonly string[]): (word: string) => string {
+  return wordLaw(words) ?? ((word) => word);
+}
+
+/** The same, or undefined where they keep nothing. */
+function wordLaw(words: readonly string[]): ((word: string) => string) | undefined {
   const [format] = formats(words);
   if (format !== undefined) return (word) => parity(format.format, word);
   const [alignment] = alignments(words);
@@ -111,7 +117,7 @@ function wordRule(words: readonly string[]): (word: string) => string {
       return bytes + CHECKSUMS[kind](bytesOf(bytes)).toString(2).padStart(8, "0");
     };
   }
-  return (word) => word;
+  return undefined;
 }
 
 function parity(format: WiegandFormat, word: string): string {
@@ -190,6 +196,12 @@ function numberShapes(column: readonly string[]): TextShape[] {
     return combined([[fixed(prefix)], numberShapes(inner), [fixed(suffix)]]);
   }
   if (column.every((piece) => DECIMAL.test(piece)) && !asciiCodes(column)) return [decimalShape(column)];
+  // A letter that is always there before digits only, as the B of a magnetic stripe's track 1, is none of a hexadecimal number.
+  const letters = /^[A-Fa-f]+/.exec(commonPrefix(column))?.[0] ?? "";
+  const digits = column.map((piece) => piece.slice(letters.length));
+  if (letters !== "" && digits.every((piece) => piece.length >= 8 && DECIMAL.test(piece))) {
+    return combined([[fixed(letters)], [decimalShape(digits)]]);
+  }
   if (column.every((piece) => HEX.test(piece))) return hexShapes(column);
   const front = commonPrefix(column);
   const behind =
@@ -230,22 +242,37 @@ function hexShapes(column: readonly string[]): TextShape[] {
 }
 
 function decimalShape(column: readonly string[]): TextShape {
-  const checked = column.length > 1 && sameLength(column) !== undefined && column.every(luhnHolds);
-  const numbers = (checked ? column.map((piece) => piece.slice(0, -1)) : column).map((piece) => BigInt(piece));
+  const width = sameLength(column);
+  if (column.length > 1 && width !== undefined && column.every(luhnHolds)) return luhnShape(column, width);
+  const numbers = column.map((piece) => BigInt(piece));
   const bytes = Math.max(...numbers.map((number) => Math.ceil(number.toString(2).length / 8)));
+  const law = wordLaw(numbers.map((number) => number.toString(2).padStart(bytes * 8, "0")));
+  const shape = { bits: bytes * 8, what: "number" };
+  // Numbers of so many bytes would nearly all be longer: these are digits, as on a magnetic stripe.
+  if (law === undefined && width !== undefined && width < digitsOf(bytes * 8)) {
+    return { ...shape, text: (card) => (toNumber(card) % 10n ** BigInt(width)).toString().padStart(width, "0") };
+  }
   // Where no read has zeros in front, the reader may drop them.
-  const width = checked || column.some((piece) => piece.startsWith("0")) ? (sameLength(column) ?? 0) : 0;
-  const rule = wordRule(numbers.map((number) => number.toString(2).padStart(bytes * 8, "0")));
+  const padded = column.some((piece) => piece.startsWith("0")) ? (width ?? 0) : 0;
   return {
-    bits: bytes * 8,
-    what: "number",
-    text(card) {
-      const digits = toNumber(rule(card))
+    ...shape,
+    text: (card) =>
+      toNumber(law?.(card) ?? card)
         .toString()
-        .padStart(checked ? width - 1 : width, "0");
-      if (!checked) return digits;
-      const digit = [..."0123456789"].find((last) => luhnHolds(digits + last)) ?? "0";
-      return digits + digit;
+        .padStart(padded, "0"),
+  };
+}
+
+function luhnShape(column: readonly string[], width: number): TextShape {
+  const inner = decimalShape(column.map((piece) => `${piece.slice(0, -1).replace(/^0+(?=.)/, "")}`));
+  return {
+    ...inner,
+    text(card) {
+      const digits = inner
+        .text(card)
+        .padStart(width - 1, "0")
+        .slice(1 - width);
+      return digits + ([..."0123456789"].find((last) => luhnHolds(digits + last)) ?? "");
     },
   };
 }

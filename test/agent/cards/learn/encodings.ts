@@ -188,6 +188,26 @@ export const ENCODINGS: readonly Encoding[] = [
     (card) => fromBinary(toBinary(ofBytes(card)).slice(0, 39)),
     "bits(5,21) | toDec",
   ),
+  row(
+    "H10301 in hex as OSDP fills it up, number",
+    4,
+    (card) => text(word("H10301", card).bytes.toHex().toUpperCase()),
+    "hexDecode | bits(0,26) | wiegand(H10301,number) | toDec",
+    true,
+  ),
+  row(
+    "a magnetic stripe's second track",
+    7,
+    (card) => text(`;${number(card).toString().padStart(17, "0")}=99${card.at(-1)}?`),
+    "substring(1,17)",
+  ),
+  row(
+    "10 printed digits to 3 + 5",
+    4,
+    decimal,
+    "decDecode(4) | { bits(-24,8) | toDec(3) + bits(-16) | toDec(5) }",
+    true,
+  ),
 ];
 
 /**

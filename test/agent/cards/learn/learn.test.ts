@@ -30,7 +30,7 @@ const threePairs = (encoding: Encoding) => (CARDS[encoding.bytes] ?? []).map((he
 function agrees(pipeline: string, encoding: Encoding): boolean {
   const byte = fc.oneof({ weight: 9, arbitrary: fc.nat(255) }, { weight: 1, arbitrary: fc.constantFrom(0, 255) });
   const bytes = fc.array(byte, { minLength: encoding.bytes, maxLength: encoding.bytes });
-  return fc.sample(bytes, { numRuns: 200, seed: 7 }).every((held) => {
+  return fc.sample(bytes, { numRuns: 100, seed: 7 }).every((held) => {
     const read = encoding.read(Uint8Array.from(held));
     return number(pipeline, read) === number(encoding.pipeline, read);
   });
@@ -67,7 +67,7 @@ describe("three cards tell", () => {
         // A list that has an end may lose it, when cards at random are as alike as 000000, 000001 and 000002.
         expect(found || learned.more > 0).toBe(true);
       }),
-      { numRuns: 12 },
+      { numRuns: 8 },
     );
   });
 });
@@ -78,7 +78,9 @@ describe("when several fit", () => {
     let learned = learn(pairs);
     for (let asked = 0; learned.verdict === "ambiguous" && asked < 6; asked += 1) {
       const { decider } = learned as Learned & { decider: NonNullable<Learned["decider"]> };
-      expect(new Set(decider.numbers.map((each) => each.number)).size).toBeGreaterThan(1);
+      expect(
+        new Set(decider.numbers.map((made) => ("number" in made ? made.number : made.refused))).size,
+      ).toBeGreaterThan(1);
       expect(decider.card).toMatch(/card/);
       // The person presents such a card, and the server knows its number.
       pairs.push({ read: decider.read, number: toCardNumber(parsePipeline(encoding.pipeline), decider.read) });
@@ -99,7 +101,10 @@ describe("when several fit", () => {
     expect(learned.pipelines).toEqual(["hexDecode | toDec", "hexDecode | toDec(10)"]);
     const { card: special, numbers } = learned.decider ?? {};
     expect(special).toBe("a card whose UID or word has 00 in byte 1 of 4");
-    expect(numbers?.[1]?.number).toBe(numbers?.[0]?.number.padStart(10, "0"));
+    expect(numbers).toEqual([
+      { pipeline: "hexDecode | toDec", number: expect.stringMatching(/^[1-9][0-9]*$/) },
+      { pipeline: "hexDecode | toDec(10)", number: expect.stringMatching(/^0[0-9]{9}$/) },
+    ]);
   });
 
   it("takes the pipeline that checks the read for the better one", () => {
