@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { Corpus, fuzz, type Target } from "./engine.ts";
 
 const TARGETS: Readonly<Record<string, () => Promise<readonly Target[]>>> = {
+  cards: async () => (await import("./cards.ts")).CARD_TARGETS,
   ipp: async () => (await import("./ipp.ts")).IPP_TARGETS,
   readers: async () => (await import("./readers.ts")).READER_TARGETS,
 };

@@ -117,6 +117,20 @@ describe("a tap at the network reader of the agent's own process", () => {
   });
 });
 
+describe("a reader of Wiegand words that lets wrong parity pass with a warning", () => {
+  test("says so in the log, without the card", async () => {
+    const pipeline = '"hexDecode | bits(0,26) | wiegand(H10301,all,warn) | toHex"';
+    const wiegand = await site.install({ name: "wiegand", pipeline, printer: `uri = "${mfd.uri}"` });
+    const process = await wiegand.start();
+    await process.tap("BB032180");
+    expect(process.stdout).not.toContain("card-parity-wrong");
+    await process.tap("BB032100");
+    expect(process.stdout).toMatch(/"level":40,.*"reader":"front","code":"card-parity-wrong"/);
+    expect(process.stdout).not.toMatch(/BB0321|760642|760643/);
+    expect(await process.stop()).toMatchObject({ code: 0 });
+  });
+});
+
 describe("an agent that the central server lets release the newest job only", () => {
   test("prints that one, and leaves the older ones held", async () => {
     const newest = await site.install({ name: "side", mode: "newest", printer: `uri = "${mfd.uri}"` });
