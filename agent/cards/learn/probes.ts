@@ -28,7 +28,14 @@ interface Shape {
   readonly bits: number;
   /** How the bits are called in what is shown to people. */
   readonly what: string;
+  readonly fields: readonly Field[];
   read(card: string): Read;
+}
+
+/** A part of the bits that has a name of its own. */
+interface Field {
+  readonly name: string;
+  readonly from: number;
 }
 
 const ORDINARY = 24;
@@ -54,7 +61,9 @@ export function probes(reads: readonly Read[]): Probe[] {
   return found;
 }
 
-function place({ bits, what }: Shape, from: number, bit: string): string {
+function place({ bits, what, fields }: Shape, from: number, bit: string): string {
+  const field = fields.find((each) => from > each.from - 4 && from <= each.from + 3);
+  if (field !== undefined) return `a card whose ${field.name} is ${bit === "0" ? "low" : "high"}`;
   if (bits % 8 === 0 && from % 8 === 0) {
     return `a card whose ${what} has ${bit === "0" ? "00" : "FF"} in byte ${from / 8 + 1} of ${bits / 8}`;
   }
@@ -75,13 +84,17 @@ function shapes(reads: readonly Read[]): Shape[] {
   if (words.length > 0) {
     return byLength(words).map((same) => {
       const rule = wordRule(same);
-      return { bits: same[0]?.length ?? 0, what: "UID or word", read: (card) => fromBinary(rule(card)) };
+      return {
+        bits: same[0]?.length ?? 0,
+        what: "UID or word",
+        fields: wiegandFields(same),
+        read: (card) => fromBinary(rule(card)),
+      };
     });
   }
   const texts = reads.flatMap((read) => (read.kind === "text" ? [read.text] : []));
-  return textShapes(texts).map(({ bits, what, text }) => ({
-    bits,
-    what,
+  return textShapes(texts).map(({ text, ...shape }) => ({
+    ...shape,
     read: (card) => ({ kind: "text", text: text(card) }),
   }));
 }
@@ -124,9 +137,20 @@ function parity(format: WiegandFormat, word: string): string {
   return toBinary(withParity(format, fromBinary(word)));
 }
 
-interface TextShape {
-  readonly bits: number;
-  readonly what: string;
+/** Facility code and number, where the words have the parity of a format that has both. */
+function wiegandFields(words: readonly string[]): Field[] {
+  const [alignment] = alignments(words);
+  const offset = alignment?.offset === "right" ? (words[0]?.length ?? 0) - alignment.length : 0;
+  const inner = alignment === undefined ? words : words.map((word) => word.slice(offset, offset + alignment.length));
+  const [{ format } = {}] = formats(inner);
+  if (format?.facility === undefined) return [];
+  return [
+    { name: "facility code", from: offset + format.facility[0] },
+    { name: "number", from: offset + format.number[0] },
+  ];
+}
+
+interface TextShape extends Omit<Shape, "read"> {
   text(card: string): string;
 }
 
@@ -165,7 +189,7 @@ function textShapes(texts: readonly string[]): TextShape[] {
 
 const constant = (column: readonly string[]): boolean =>
   column.every((piece) => piece === column[0]) && !HEX.test(column[0] ?? "");
-const fixed = (text: string): TextShape => ({ bits: 0, what: "", text: () => text });
+const fixed = (text: string): TextShape => ({ bits: 0, what: "", fields: [], text: () => text });
 
 /** Shapes one after the other: the n-th of each, the last again where one has fewer. */
 function combined(parts: readonly (readonly TextShape[])[]): TextShape[] {
@@ -174,6 +198,7 @@ function combined(parts: readonly (readonly TextShape[])[]): TextShape[] {
     return {
       bits: chosen.reduce((sum, { bits }) => sum + bits, 0),
       what: chosen.find(({ what }) => what !== "")?.what ?? "read",
+      fields: chosen.length === 1 ? (chosen[0]?.fields ?? []) : [],
       text(card) {
         let at = 0;
         return chosen
@@ -232,13 +257,15 @@ function hexShapes(column: readonly string[]): TextShape[] {
   // UIDs of several sizes; otherwise the reader drops zeros in front.
   if (lengths.length === 1 || lengths.every((length) => [8, 14, 20].includes(length))) {
     return byLength(column).map((same) => {
-      const rule = wordRule(same.map(hexToBinary));
-      return { bits: (same[0]?.length ?? 0) * 4, what: "UID or word", text: (card) => digits(rule(card)) };
+      const words = same.map(hexToBinary);
+      const rule = wordRule(words);
+      const bits = (same[0]?.length ?? 0) * 4;
+      return { bits, what: "UID or word", fields: wiegandFields(words), text: (card) => digits(rule(card)) };
     });
   }
   const most = Math.max(...lengths);
   const rule = wordRule(column.map((piece) => hexToBinary(piece.padStart(most, "0"))));
-  return [{ bits: most * 4, what: "number", text: (card) => digits(rule(card)).replace(/^0+(?=.)/, "") }];
+  return [{ bits: most * 4, what: "number", fields: [], text: (card) => digits(rule(card)).replace(/^0+(?=.)/, "") }];
 }
 
 function decimalShape(column: readonly string[]): TextShape {
@@ -246,8 +273,9 @@ function decimalShape(column: readonly string[]): TextShape {
   if (column.length > 1 && width !== undefined && column.every(luhnHolds)) return luhnShape(column, width);
   const numbers = column.map((piece) => BigInt(piece));
   const bytes = Math.max(...numbers.map((number) => Math.ceil(number.toString(2).length / 8)));
-  const law = wordLaw(numbers.map((number) => number.toString(2).padStart(bytes * 8, "0")));
-  const shape = { bits: bytes * 8, what: "number" };
+  const words = numbers.map((number) => number.toString(2).padStart(bytes * 8, "0"));
+  const law = wordLaw(words);
+  const shape = { bits: bytes * 8, what: "number", fields: wiegandFields(words) };
   // Numbers of so many bytes would nearly all be longer: these are digits, as on a magnetic stripe.
   if (law === undefined && width !== undefined && width < digitsOf(bytes * 8)) {
     return { ...shape, text: (card) => (toNumber(card) % 10n ** BigInt(width)).toString().padStart(width, "0") };

@@ -107,6 +107,23 @@ describe("when several fit", () => {
     ]);
   });
 
+  it("calls the fields of a Wiegand word by their names", () => {
+    const pair = (hex: string, number: string): Pair => ({
+      read: { kind: "bits", bytes: card(hex), bitLength: 26 },
+      number,
+    });
+    const learned = learn([
+      pair("BB032180", "118-01603"),
+      pair("32829CC0", "101-01337"),
+      pair("7FFFFFC0", "255-65535"),
+    ]);
+    expect(learned.pipelines).toEqual([
+      "{ wiegand(H10301,facility) | toDec | append(-) + wiegand(H10301,number) | toDec(5) }",
+      "{ wiegand(H10301,facility) | toDec(3) | append(-) + wiegand(H10301,number) | toDec(5) }",
+    ]);
+    expect(learned.decider?.card).toBe("a card whose facility code is low");
+  });
+
   it("takes the pipeline that checks the read for the better one", () => {
     const [encoding] = ENCODINGS.filter(({ name }) => name.startsWith("a sum behind"));
     expect(encoding && learn(threePairs(encoding)).pipelines).toEqual(["hexDecode | checksum(sum8) | toDec"]);
