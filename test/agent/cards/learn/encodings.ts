@@ -70,6 +70,13 @@ export const ENCODINGS: readonly Encoding[] = [
   row("all bits reversed, decimal", 4, hex, "hexDecode | reverseBits(all) | toDec(10)"),
   row("nibbles swapped", 4, hex, "hexDecode | swapNibbles | toHex(upper)"),
   row("nibbles reversed", 4, hex, "hexDecode | reverseBytes | swapNibbles | toHex(upper)"),
+  row("bits reversed in each half byte", 4, hex, "hexDecode | reverseBits(perByte) | swapNibbles | toHex(upper)"),
+  row(
+    "bits reversed in each half byte, last byte first",
+    4,
+    hex,
+    "hexDecode | reverseBits(all) | swapNibbles | toHex(lower)",
+  ),
   row("inverted", 4, hex, "hexDecode | invert | toHex(upper)", true),
   row("inverted and reversed, decimal", 4, hex, "hexDecode | reverseBytes | invert | toDec"),
   row("binary", 4, hex, "hexDecode | toBin"),
