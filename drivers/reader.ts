@@ -149,6 +149,14 @@ export const READER_CODES = {
     what: "The reader is connected but does not answer.",
     next: "It is opened anew, then powered on and reset by itself. If it stays deaf, check baud rate and address, then replug it.",
   },
+  "reader-secure-channel-failed": {
+    what: "The reader and the agent could not agree on a secure channel; nothing that it sends is accepted.",
+    next: "Check `scbk`. If the reader is new or was reset, give it the key: `printgate reader keyset NAME`. If not, find out who is on its line.",
+  },
+  "reader-keyset-failed": {
+    what: "The reader did not take its own key, or does not use it.",
+    next: "Set it to installation mode as its manual says, and try again; it may need a restart.",
+  },
   "reader-listen-failed": {
     what: "The agent cannot listen on the address configured for the reader.",
     next: "Check the `listen` address and that no other program uses the port.",

@@ -6,6 +6,7 @@ import type { ConfigCode, ConfigProblem } from "./config-error.ts";
 import { keysOf, namesAt } from "./key.ts";
 import type { KeyLines, KeyPath } from "./key-lines.ts";
 import { nearest } from "./nearest.ts";
+import { SCBK_PLACEHOLDER } from "./reader-keys.ts";
 import { type Checked, PLACEHOLDER, Schema } from "./schema.ts";
 
 export type TomlTable = Readonly<Record<string, unknown>>;
@@ -117,7 +118,7 @@ function wrong(path: KeyPath, value: unknown, message: string, options: readonly
 
 function placeholders(value: unknown, path: KeyPath): Finding[] {
   if (typeof value === "string") {
-    if (!value.includes(PLACEHOLDER)) return [];
+    if (!value.includes(PLACEHOLDER) && value !== SCBK_PLACEHOLDER) return [];
     return [{ code: "config-placeholder", path, message: "is still the example's text" }];
   }
   if (Array.isArray(value)) return value.flatMap((element: unknown, index) => placeholders(element, [...path, index]));
@@ -159,6 +160,8 @@ function device({ family, listen, connect, path, vendor_id, product_id, serial_n
       return connect ?? (typeof listen === "string" && listen.endsWith(":0") ? undefined : listen);
     case "serial-line":
       return path;
+    case "osdp":
+      return connect ?? path;
     case "hid-keyboard":
       return JSON.stringify([vendor_id, product_id, serial_number, port]);
     default:
@@ -236,6 +239,7 @@ function ofReader(reader: TomlTable, path: KeyPath, printers: readonly string[])
       conflict("listen", "without allow nobody but this machine may connect; add the reader's address to allow");
     }
   }
+  if (family === "osdp") findings.push(...ofOsdp(reader, path));
   const isLine = family === "tcp-line" || family === "serial-line";
   const lengths: { minLength?: unknown; maxLength?: unknown } = isLine ? lengthsOf(reader.preset) : {};
   if (larger(reader.min_length ?? lengths.minLength, reader.max_length ?? lengths.maxLength)) {
@@ -252,6 +256,24 @@ function ofReader(reader: TomlTable, path: KeyPath, printers: readonly string[])
 function lengthsOf(preset: unknown): { minLength?: unknown; maxLength?: unknown } {
   const name = PRESET_NAMES.find((known) => known === preset);
   return { ...GENERIC, ...(name === undefined ? {} : PRESETS[name]) };
+}
+
+function ofOsdp({ path: device, connect, secure, scbk }: TomlTable, path: KeyPath): Finding[] {
+  const conflict = (key: string, message: string, suggestion?: string): Finding[] => [
+    { code: "config-conflict", path: [...path, key], message, suggestion },
+  ];
+  return [
+    ...(device === undefined && connect === undefined ? conflict("family", "osdp needs path or connect") : []),
+    ...(device !== undefined && connect !== undefined ? conflict("connect", "only one of path and connect") : []),
+    ...(secure !== false && scbk === undefined
+      ? conflict(
+          "family",
+          "osdp needs scbk, or cards and PINs can be read and invented on the reader's line",
+          "secure = false does without, where nobody can reach the line",
+        )
+      : []),
+    ...(secure === false && scbk !== undefined ? conflict("scbk", "is of no use with secure = false") : []),
+  ];
 }
 
 function larger(a: unknown, b: unknown): boolean {

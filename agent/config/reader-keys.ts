@@ -2,11 +2,12 @@ import * as z from "zod/mini";
 import { LAYOUTS, TERMINATORS } from "../../drivers/readers/hid-keyboard/settings.ts";
 import { GENERIC } from "../../drivers/readers/line/presets.ts";
 import { CHECKSUM_NAMES, FRAMINGS, PRESET_NAMES } from "../../drivers/readers/line/settings.ts";
+import { CHECK_NAMES, DEFAULT_KEY } from "../../drivers/readers/osdp/settings.ts";
 import { SENTINELS } from "../../drivers/readers/tracks.ts";
 import { CardError } from "../cards/card-error.ts";
 import { DEFAULT_PIPELINES, MAX_TEXT, parsePipeline } from "../cards/pipeline.ts";
 import type { Kind } from "../cards/steps.ts";
-import { flag, hostAndPort, key, line, list, name, network, oneOf, parsed, path, whole } from "./key.ts";
+import { demand, flag, hostAndPort, key, line, list, name, network, oneOf, parsed, path, whole } from "./key.ts";
 
 /** The keys of a [[reader]], one table for each family: a new family is one table and its name in `READERS`. */
 
@@ -27,7 +28,10 @@ const common = (kind: Kind, example: string) => ({
   printer: key(name(), { doc: "The [[printer]] that it releases on.", example: '"mfd-1"' }),
   pipeline: key(z._default(pipeline(kind), DEFAULT_PIPELINES[kind]), {
     doc: "How a read becomes a card number; try it with `printgate card convert`.",
-    example: "'trim | cut(=) | regex(^;0?([0-9A-F]{8})) | hexDecode | reverseBytes | toDec(10)'",
+    example:
+      kind === "text"
+        ? "'trim | cut(=) | regex(^;0?([0-9A-F]{8})) | hexDecode | reverseBytes | toDec(10)'"
+        : "'toDec(10)'",
   }),
   repeat_hold_ms: key(z._default(whole(0, 60_000), 1500), {
     doc: "An equal read within this time is the same tap.",
@@ -158,4 +162,51 @@ const HidKeyboard = z.strictObject({
   sentinels: key(z._default(oneOf(SENTINELS), "keep"), { doc: sentinelDoc }),
 });
 
-export const READERS = [TcpLine, SerialLine, HidKeyboard] as const;
+/** In the example: a key that stood there would be everybody's. */
+export const SCBK_PLACEHOLDER = "printed by: openssl rand -hex 16";
+
+const scbk = () =>
+  parsed("32 hexadecimal digits, and not the key that stands in the standard", (text) => {
+    demand(/^[0-9A-Fa-f]{32}$/.test(text));
+    const key = Buffer.from(text, "hex");
+    demand(!key.equals(DEFAULT_KEY));
+    return key;
+  });
+
+const Osdp = z.strictObject({
+  family: key(oneOf(["osdp"]), { doc: "An OSDP reader on a line of its own.", example: '"osdp"' }),
+  ...common("bits", "door"),
+  path: key(z.optional(path()), {
+    doc: "The serial device of the RS-485 adapter. Either this or connect.",
+    example: '"/dev/serial/by-id/usb-FTDI_USB-RS485_Cable_FT1ABCDE-if00-port0"',
+    shown: true,
+  }),
+  connect: key(z.optional(hostAndPort("10.0.0.7:4001")), {
+    doc: "A serial device server that passes bytes on as they are: where to. Either this or path.",
+    example: '"10.0.0.7:4001"',
+  }),
+  baud_rate: key(z._default(whole(300, 1_000_000), 9600), { doc: "Speed of the line.", unit: "bit/s" }),
+  address: key(z._default(whole(0, 126), 0), { doc: "The reader's OSDP address." }),
+  secure: key(z._default(flag(), true), {
+    doc: "Only true keeps cards and PINs from whoever is on the reader's line, and cards that nobody showed out; needs scbk.",
+  }),
+  scbk: key(z.optional(scbk()), {
+    doc: "The reader's own key (SCBK); `openssl rand -hex 16` makes one, `printgate reader keyset NAME` gives it to the reader.",
+    example: JSON.stringify(SCBK_PLACEHOLDER),
+    shown: true,
+    secret: true,
+  }),
+  check: key(z._default(oneOf(CHECK_NAMES), "crc16"), {
+    doc: "How noise on the line is found; checksum only for old readers that do not answer otherwise.",
+  }),
+  poll_ms: key(z._default(whole(20, 2000), 200), {
+    doc: "How often a reader at rest is asked for cards; for 10 s after one it is every 50 ms.",
+    unit: "ms",
+  }),
+  reply_timeout_ms: key(z._default(whole(50, 5000), 200), {
+    doc: "How long a reply may take to begin; longer for a slow network.",
+    unit: "ms",
+  }),
+});
+
+export const READERS = [TcpLine, SerialLine, HidKeyboard, Osdp] as const;

@@ -2,9 +2,10 @@ import type { Reader } from "../reader.ts";
 import type { ReaderContext } from "./context.ts";
 import type { HidKeyboardSettings } from "./hid-keyboard/settings.ts";
 import type { SerialLineSettings, TcpLineSettings } from "./line/settings.ts";
+import type { OsdpSettings } from "./osdp/settings.ts";
 
 /** What the configuration says of one reader; plain data. */
-export type ReaderSettings = TcpLineSettings | SerialLineSettings | HidKeyboardSettings;
+export type ReaderSettings = TcpLineSettings | SerialLineSettings | HidKeyboardSettings | OsdpSettings;
 
 /** Loads the family's driver, and only that one; opens nothing until `start`. */
 export async function openReader(settings: ReaderSettings, context: ReaderContext): Promise<Reader> {
@@ -15,5 +16,7 @@ export async function openReader(settings: ReaderSettings, context: ReaderContex
       return (await import("./line/serial-line.ts")).openSerialLine(settings, context);
     case "hid-keyboard":
       return (await import("./hid-keyboard/driver.ts")).openHidKeyboard(settings, context);
+    case "osdp":
+      return (await import("./osdp/driver.ts")).openOsdp(settings, context);
   }
 }

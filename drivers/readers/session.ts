@@ -402,6 +402,8 @@ function statusOf(error: ReaderError): ReaderStatus {
     case "reader-silent-peer":
     case "reader-deaf":
       return "absent";
+    case "reader-secure-channel-failed":
+    case "reader-keyset-failed":
     case "reader-open-failed":
     case "reader-listen-failed":
     case "reader-source-refused":

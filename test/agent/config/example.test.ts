@@ -15,7 +15,7 @@ describe("the example", () => {
     const { agent, printers, readers } = await parseConfig(filledIn(EXAMPLE), "example");
     expect(agent.name).toBe("lobby");
     expect(printers).toHaveLength(1);
-    expect(readers.map(({ family }) => family)).toEqual(["tcp-line", "serial-line", "hid-keyboard"]);
+    expect(readers.map(({ family }) => family)).toEqual(["tcp-line", "serial-line", "hid-keyboard", "osdp"]);
   });
 
   it("stays good when every optional key is set as shown", async () => {
@@ -50,10 +50,10 @@ describe("the example", () => {
     expect(error).toBeInstanceOf(ConfigError);
     const { problems } = error as ConfigError;
     expect(problems.map(({ code, key }) => [code, key])).toEqual(
-      ["url", "ca", "key_pins", "bearer_key", "card_key", "manifest_key"].map((key) => [
-        "config-placeholder",
-        `[central] ${key}`,
-      ]),
+      [
+        ...["url", "ca", "key_pins", "bearer_key", "card_key", "manifest_key"].map((key) => `[central] ${key}`),
+        "[[reader]] scbk",
+      ].map((key) => ["config-placeholder", key]),
     );
   });
 

@@ -1,4 +1,5 @@
 import { rootCertificates } from "node:tls";
+import { SCBK_PLACEHOLDER } from "../../../agent/config/reader-keys.ts";
 import { PLACEHOLDER } from "../../../agent/config/schema.ts";
 
 /** Values in TOML as a central server would print them; the certificate is any, the keys are nobody's. */
@@ -50,6 +51,7 @@ product_id = 0x0410
 /** The example with its placeholders replaced, as its reader is told to do. */
 export function filledIn(example: string): string {
   return example
+    .replace(SCBK_PLACEHOLDER, "5c".repeat(16))
     .split("\n")
     .map((line) => {
       const name = line.split(" ", 1)[0] ?? "";
