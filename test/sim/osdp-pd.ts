@@ -294,18 +294,24 @@ function nak(code: number): Answer {
   return [REPLY_CODE.NAK, Uint8Array.of(code)];
 }
 
-/** `reply` with one bit of its last byte before the check changed, and a right check. */
-export function tampered(
-  reply: Uint8Array,
-  check: CheckName,
-  bit = (reply.length - (check === "crc16" ? 3 : 2)) * 8,
-): Uint8Array {
+/** `reply` with one bit changed (the last of its data or MAC by default), and a right check. */
+export function tampered(reply: Uint8Array, check: CheckName, bit?: number): Uint8Array {
   const changed = reply.slice();
-  changed[bit >> 3] = (changed[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-  const end = changed.length - (check === "crc16" ? 2 : 1);
-  const covered = changed.subarray(1, end);
+  const at = bit ?? (endOf(reply, check) - 1) * 8;
+  changed[at >> 3] = (changed[at >> 3] ?? 0) ^ (1 << (at & 7));
+  return mended(changed, check);
+}
+
+/** `packet` with a right check, whatever was done to it. */
+export function mended(packet: Uint8Array, check: CheckName): Uint8Array {
+  const end = endOf(packet, check);
+  const covered = packet.subarray(1, end);
   const sum = check === "crc16" ? crc16(covered) : checksum8(covered);
-  changed[end] = sum & 0xff;
-  if (check === "crc16") changed[end + 1] = sum >> 8;
-  return changed;
+  const bytes = packet.slice();
+  bytes.set(check === "crc16" ? [sum & 0xff, sum >> 8] : [sum], end);
+  return bytes;
+}
+
+function endOf(packet: Uint8Array, check: CheckName): number {
+  return packet.length - (check === "crc16" ? 2 : 1);
 }

@@ -38,11 +38,6 @@ export class Handshake {
     return this.#own;
   }
 
-  /** Whether it is one of the blocks of this conversation, in which nothing is proven yet. */
-  knows({ type }: SecurityBlock): boolean {
-    return type === SCS.clientCryptogram || type === SCS.initialMac;
-  }
-
   /** CHLNG, with a new random number. */
   challenge(key: KeyName): Command {
     this.#key = key;

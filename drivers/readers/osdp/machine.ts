@@ -1,3 +1,5 @@
+import type { ReaderError } from "../../reader.ts";
+
 /**
  * A control panel's conversation with one reader; no timers, no I/O, no keys.
  *
@@ -43,7 +45,14 @@ export type Input =
   | { readonly type: "steady" };
 
 export type Ask = "id" | "capabilities" | "challenge" | "prove" | "keyset";
+/** `unsteady`: it answers, but never for long. */
 export type Fault = "deaf" | "unsteady" | "channel-failed" | "keyset-failed";
+export const FAULT_CODES = {
+  deaf: "reader-deaf",
+  unsteady: "reader-deaf",
+  "channel-failed": "reader-secure-channel-failed",
+  "keyset-failed": "reader-keyset-failed",
+} as const satisfies Readonly<Record<Fault, ReaderError["code"]>>;
 
 export type Effect =
   /** `anew`: with sequence number 0. */
@@ -68,7 +77,7 @@ export function step(plan: Plan, state: State, input: Input): Step {
     case "open":
       return identify({ ...CLOSED });
     case "steady":
-      return stay({ ...state, restarts: 0 });
+      return stay(state.phase === "online" ? { ...state, restarts: 0 } : state);
     case "silent":
       return isTalking(state) ? fail(state, state.installed ? "keyset-failed" : "deaf") : stay(state);
     case "broken":

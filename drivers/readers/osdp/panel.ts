@@ -3,7 +3,17 @@ import { count, zeroed } from "../counters.ts";
 import { Agenda, EARLY_MS } from "./agenda.ts";
 import { Exchange } from "./exchange.ts";
 import { Handshake } from "./handshake.ts";
-import { CLOSED, type Effect, type Fault, type Input, type Plan, STEADY_MS, type State, step } from "./machine.ts";
+import {
+  CLOSED,
+  type Effect,
+  FAULT_CODES,
+  type Input,
+  type Phase,
+  type Plan,
+  STEADY_MS,
+  type State,
+  step,
+} from "./machine.ts";
 import {
   COMMAND,
   type Command,
@@ -18,7 +28,7 @@ import {
   type StatusEvent,
 } from "./messages.ts";
 import { encodePacket, type Packet, PacketReader, type SecurityBlock } from "./packet.ts";
-import type { SecureChannel } from "./secure-channel.ts";
+import { SCS, type SecureChannel } from "./secure-channel.ts";
 import type { OsdpSettings } from "./settings.ts";
 
 /** What a technician may want to read in the log. */
@@ -41,6 +51,12 @@ export interface PanelParts {
   readonly random: (length: number) => Uint8Array;
   readonly report?: (notice: Notice) => void;
 }
+
+/** The security blocks in which a reader proves itself, and when. */
+const PROOFS: ReadonlyMap<Phase, number> = new Map([
+  ["challenge", SCS.clientCryptogram],
+  ["verify", SCS.initialMac],
+] as const);
 
 /** The control panel's side of OSDP: asks one reader for what it has read, and tells it what to show. */
 export class Panel implements Protocol {
@@ -205,7 +221,7 @@ export class Panel implements Protocol {
   #authentic(packet: Packet, now: number): Uint8Array | undefined {
     const { security, code } = packet;
     if (this.#channel === undefined) {
-      if (security === undefined || this.#handshake.knows(security)) return packet.data;
+      if (security === undefined || security.type === PROOFS.get(this.#state.phase)) return packet.data;
       count(this.#counters, "staleReplies");
       return undefined;
     }
@@ -371,7 +387,7 @@ export class Panel implements Protocol {
       case "failed":
         this.#exchange.restart();
         this.#agenda.clear(now);
-        this.#failure = this.#errorOf(effect.fault);
+        this.#failure = new ReaderError(FAULT_CODES[effect.fault], `address ${this.#settings.address}: ${this.#why}`);
         break;
     }
   }
@@ -388,19 +404,6 @@ export class Panel implements Protocol {
         return this.#handshake.proof();
       case "keyset":
         return keysetOf(this.#handshake.ownKey);
-    }
-  }
-
-  #errorOf(fault: Fault): ReaderError {
-    const detail = `address ${this.#settings.address}: ${this.#why}`;
-    switch (fault) {
-      case "deaf":
-      case "unsteady":
-        return new ReaderError("reader-deaf", detail);
-      case "channel-failed":
-        return new ReaderError("reader-secure-channel-failed", detail);
-      case "keyset-failed":
-        return new ReaderError("reader-keyset-failed", detail);
     }
   }
 }

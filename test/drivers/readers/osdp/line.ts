@@ -80,6 +80,13 @@ export class Line {
   }
 }
 
+/** A line on which the reader is online. */
+export function online(options: LineOptions = {}): Line {
+  const line = new Line(options).run(500);
+  if (!line.panel.online) throw new Error(line.panel.failure?.message ?? "not online");
+  return line;
+}
+
 export interface Recorded {
   readonly from: "panel" | "reader" | "note";
   /** Hexadecimal, or the words of the note. */
