@@ -200,7 +200,7 @@ const Osdp = z.strictObject({
     doc: "How noise on the line is found; checksum only for old readers that do not answer otherwise.",
   }),
   poll_ms: key(z._default(whole(20, 2000), 200), {
-    doc: "How often a reader at rest is asked for cards; for 10 s after one it is every 50 ms.",
+    doc: "How often the reader is asked for cards: faster for 10 s after one, slower after ten minutes without.",
     unit: "ms",
   }),
   reply_timeout_ms: key(z._default(whole(50, 5000), 200), {

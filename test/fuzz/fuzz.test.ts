@@ -5,13 +5,14 @@ import { afterAll, describe, expect, test } from "vitest";
 import { CARD_TARGETS } from "./cards.ts";
 import { Corpus, fuzz, Random, type Target } from "./engine.ts";
 import { IPP_TARGETS } from "./ipp.ts";
+import { OSDP_TARGETS } from "./osdp.ts";
 import { READER_TARGETS } from "./readers.ts";
 
 const committed = new Corpus(join(import.meta.dirname, "corpus"));
 const folder = mkdtempSync(join(tmpdir(), "printgate-fuzz-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
-describe.each([...READER_TARGETS, ...IPP_TARGETS, ...CARD_TARGETS])("$name", (target) => {
+describe.each([...READER_TARGETS, ...OSDP_TARGETS, ...IPP_TARGETS, ...CARD_TARGETS])("$name", (target) => {
   test("takes its seeds and every input that was a finding once", () => {
     for (const input of [...target.seeds, ...committed.inputs(target.name)]) target.run(input, new Random(1));
   });

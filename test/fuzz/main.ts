@@ -5,7 +5,7 @@ import { Corpus, fuzz, type Target } from "./engine.ts";
 const TARGETS: Readonly<Record<string, () => Promise<readonly Target[]>>> = {
   cards: async () => (await import("./cards.ts")).CARD_TARGETS,
   ipp: async () => (await import("./ipp.ts")).IPP_TARGETS,
-  readers: async () => (await import("./readers.ts")).READER_TARGETS,
+  readers: async () => [...(await import("./readers.ts")).READER_TARGETS, ...(await import("./osdp.ts")).OSDP_TARGETS],
 };
 
 const { values } = parseArgs({

@@ -4,6 +4,9 @@ import { type Abilities, buzzerOf, COMMAND, type Command, ledOf, UNKNOWN_ABILITI
 /** While somebody stands there: the keys of a PIN must not lag behind. */
 const ACTIVE_POLL_MS = 50;
 const ACTIVE_MS = 10_000;
+/** When nobody came for this long, polls are slower: each costs a Pi some time, day and night. */
+const REST_AFTER_MS = 600_000;
+const REST_POLL_MS = 500;
 /** Both sides need a moment to turn the line around. */
 const TURN_MS = 5;
 /** A signal is two commands; more are waiting only if the reader does not answer. */
@@ -18,7 +21,7 @@ export class Agenda {
   #queue: Command[] = [];
   #notBefore = 0;
   #pollAt = 0;
-  #activeUntil = 0;
+  #newsAt = 0;
 
   abilities: Abilities = UNKNOWN_ABILITIES;
 
@@ -31,6 +34,7 @@ export class Agenda {
     this.#asked = undefined;
     this.#queue = [];
     this.#notBefore = now;
+    this.#newsAt = now - ACTIVE_MS;
   }
 
   deadline(online: boolean): number | undefined {
@@ -60,7 +64,7 @@ export class Agenda {
     this.#queue = [];
     if (this.abilities.lamp) this.submit(ledOf(signal));
     if (this.abilities.beeper) this.submit(buzzerOf(signal));
-    this.#activeUntil = now + ACTIVE_MS;
+    this.#newsAt = now;
   }
 
   /** The reader does not know this command. */
@@ -69,11 +73,11 @@ export class Agenda {
     if (code === COMMAND.BUZ) this.abilities = { ...this.abilities, beeper: false };
   }
 
-  /** Nobody has stood here for a while, or this is news. */
+  /** A command is done; `isNews`: somebody stands there, as its reply tells. */
   settled(now: number, isNews: boolean): void {
-    if (isNews) this.#activeUntil = now + ACTIVE_MS;
+    if (isNews) this.#newsAt = now;
     this.#notBefore = now + TURN_MS;
-    this.#pollAt = now + (now < this.#activeUntil ? Math.min(ACTIVE_POLL_MS, this.#pollMs) : this.#pollMs);
+    this.#pollAt = now + this.#pause(now - this.#newsAt);
   }
 
   /** The reader has no time for it yet. */
@@ -85,5 +89,10 @@ export class Agenda {
 
   pollNow(now: number): void {
     this.#pollAt = now;
+  }
+
+  #pause(quietMs: number): number {
+    if (quietMs < ACTIVE_MS) return Math.min(ACTIVE_POLL_MS, this.#pollMs);
+    return quietMs < REST_AFTER_MS ? this.#pollMs : Math.max(REST_POLL_MS, this.#pollMs);
   }
 }

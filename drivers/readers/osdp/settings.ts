@@ -22,7 +22,7 @@ export interface OsdpSettings extends CommonSettings {
   readonly scbk?: Uint8Array | undefined;
   /** Default `crc16`. */
   readonly check: CheckName;
-  /** How often a reader at rest is asked whether it has read something. Default 200. */
+  /** How often the reader is asked whether it has read something; `agenda.ts` tells when faster and slower. Default 200. */
   readonly pollMs: number;
   /** Default 200. */
   readonly replyTimeoutMs: number;

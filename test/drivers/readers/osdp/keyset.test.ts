@@ -4,43 +4,11 @@ import { silentLog } from "../../../../drivers/log.ts";
 import type { OsdpContext } from "../../../../drivers/readers/osdp/driver.ts";
 import { keyset } from "../../../../drivers/readers/osdp/keyset.ts";
 import { DEFAULT_KEY, type OsdpSettings } from "../../../../drivers/readers/osdp/settings.ts";
-import type { Transport, TransportListener } from "../../../../drivers/transports/transport.ts";
 import { FakeClock } from "../../../sim/clock.ts";
 import { OsdpPd, type PdOptions } from "../../../sim/osdp-pd.ts";
 import { turns } from "../scripted-transport.ts";
 import { hex, SCBK, SETTINGS } from "./line.ts";
-
-/** A line with a reader at its end. */
-class PdTransport implements Transport {
-  readonly pd: OsdpPd;
-  isOpen = false;
-  #listener: TransportListener | undefined;
-
-  constructor(pd: OsdpPd) {
-    this.pd = pd;
-  }
-
-  describe(): string {
-    return "line";
-  }
-
-  async open(listener: TransportListener): Promise<void> {
-    this.#listener = listener;
-    this.isOpen = true;
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    const replies = this.pd.push(bytes);
-    queueMicrotask(() => {
-      for (const reply of replies) this.#listener?.data(reply);
-    });
-  }
-
-  async close(): Promise<void> {
-    this.#listener = undefined;
-    this.isOpen = false;
-  }
-}
+import { PdTransport } from "./pd-transport.ts";
 
 const OSDP: OsdpSettings = { ...SETTINGS, family: "osdp", name: "door", repeatHoldMs: 1500, maxReadsPer10s: 5 };
 
