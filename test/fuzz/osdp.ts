@@ -3,8 +3,8 @@ import type { Target } from "./engine.ts";
 import { behaviourOf, chunksOf, same, shown } from "./readers.ts";
 
 const CARD = "bb032180/26";
-/** Longer than all the times that a silent reader is asked, a back-off, and a handshake. */
-const SETTLE_MS = 10_000;
+/** Longer than a silent reader is asked. */
+const SETTLE_MS = 2500;
 
 /**
  * The input comes out of the line while the panel talks to a reader: between its replies, and instead of some. The reader

@@ -82,8 +82,10 @@ export function step(plan: Plan, state: State, input: Input): Step {
       return isTalking(state) ? fail(state, state.installed ? "keyset-failed" : "deaf") : stay(state);
     case "broken":
       if (!isTalking(state)) return stay(state);
-      if (state.installed) return fail(state, "keyset-failed");
-      if (state.restarts >= RESTARTS) return fail(state, input.channel ? "channel-failed" : "unsteady");
+      if (state.restarts >= RESTARTS) {
+        if (state.installed) return fail(state, "keyset-failed");
+        return fail(state, input.channel ? "channel-failed" : "unsteady");
+      }
       return identify({ ...state, restarts: state.restarts + 1 });
     case "unproven":
       return state.phase === "challenge" || state.phase === "verify" ? notProven(plan, state) : stay(state);

@@ -81,6 +81,23 @@ describe("a key for a reader", () => {
     expect(outcome).toBe("reader-keyset-failed: address 1: no reply");
   });
 
+  test("is given to a reader that restarts as soon as it has it", async () => {
+    const { outcome } = await run({ installing: true }, {}, (pd) => {
+      let has = false;
+      Object.defineProperty(pd, "push", {
+        value: (bytes: Uint8Array) => {
+          const replies = OsdpPd.prototype.push.call(pd, bytes);
+          if (!has && pd.done.includes(0x75)) {
+            has = true;
+            pd.faults.push("reset");
+          }
+          return replies;
+        },
+      });
+    });
+    expect(outcome).toBe("given");
+  });
+
   test("goes through silence and noise", async () => {
     const { outcome } = await run({ installing: true }, {}, (pd) => {
       pd.faults.push(

@@ -102,6 +102,13 @@ describe.each(PLANS)("$secure, install $install", (plan) => {
     }
   });
 
+  test("a reader that took a key and does not prove it is told as such", () => {
+    const faults = edges.flatMap(({ from, effects }) =>
+      effects.flatMap((effect) => (effect.type === "failed" && from.installed ? effect.fault : [])),
+    );
+    expect(new Set(faults)).toEqual(new Set(plan.install ? ["keyset-failed"] : []));
+  });
+
   test("begins anew only so often", () => {
     for (const { to } of edges) expect(to.restarts).toBeLessThanOrEqual(RESTARTS);
     expect(edges.some(({ to }) => to.phase === "failed")).toBe(true);

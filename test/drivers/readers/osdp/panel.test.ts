@@ -307,6 +307,89 @@ describe("plain", () => {
   });
 });
 
+describe("the line", () => {
+  const rawCard = (sequence: number) =>
+    encodePacket({ address: 1, isReply: true, sequence, check: "crc16", code: 0x50, data: bytes("00011a00bb032180") });
+
+  test("what nobody asked for is not read", () => {
+    const line = online(PLAIN);
+    for (let turn = 0; turn < 3; turn += 1) {
+      for (const sequence of [0, 1, 2, 3]) line.events.push(...line.panel.push(rawCard(sequence), line.now));
+      line.run(200);
+    }
+    expect(line.read).toEqual([]);
+    expect(line.panel.counters).toMatchObject({ staleReplies: 12, restarts: 0 });
+  });
+
+  test("half a packet of noise does not swallow the next reply", () => {
+    const line = online();
+    line.pd.card();
+    line.panel.push(bytes("5381ff0404"), line.now);
+    line.run(250);
+    expect(line.read).toEqual([CARD]);
+    expect(line.panel.counters).toMatchObject({ unfinished: 1, noReply: 0 });
+  });
+
+  test("a reply that takes long to arrive is waited for, and not for ever", () => {
+    const line = online(PLAIN);
+    line.now = line.panel.deadline ?? 0;
+    const poll = line.panel.output(line.now);
+    for (const byte of rawCard((poll?.[5] ?? 0) & 3)) {
+      line.now += 60;
+      line.events.push(...line.panel.push(Uint8Array.of(byte), line.now));
+    }
+    expect(line.read).toEqual([CARD]);
+    expect(line.panel.counters).toMatchObject({ noReply: 0 });
+    line.run(500);
+    line.now = line.panel.deadline ?? 0;
+    line.panel.output(line.now);
+    const asked = line.now;
+    line.panel.push(bytes("5381000404"), line.now);
+    for (let turn = 0; turn < 1000 && line.panel.counters.noReply === 0; turn += 1) {
+      line.now += 60;
+      line.panel.push(Uint8Array.of(0), line.now);
+    }
+    expect(line.now - asked).toBeLessThan(2500);
+  });
+
+  test.each([1, 2])("a reader that heard badly (NAK %i) is told again, and does nothing twice", (code) => {
+    let spoilt = 0;
+    const nak = (sequence: number) =>
+      encodePacket({ address: 1, isReply: true, sequence, check: "crc16", code: 0x41, data: Uint8Array.of(code) });
+    const line = online({
+      ...PLAIN,
+      onReply: (reply) => {
+        if (reply[6] !== 0x50 || spoilt > 0) return [reply];
+        spoilt += 1;
+        return [nak((reply[5] ?? 0) & 3)];
+      },
+    });
+    line.pd.card();
+    line.run(2000);
+    expect(line.read).toEqual([CARD]);
+    expect(line.panel.counters).toMatchObject({ naks: 1, noReply: 1, restarts: 0 });
+  });
+
+  test("is given a moment to turn around", () => {
+    const line = new Line(PLAIN);
+    const id = line.panel.output(0) ?? bytes("");
+    for (const reply of line.pd.push(id)) line.panel.push(reply, 10);
+    expect(line.panel.output(11)).toBeUndefined();
+    expect(line.panel.deadline).toBe(15);
+    expect(line.panel.output(15)).toBeDefined();
+  });
+
+  test("a reader that is busy now and then is not silent", () => {
+    const line = online();
+    const silence = Array<Fault>(7).fill("silence");
+    line.pd.faults.push(...silence, "busy", ...silence, "busy", ...silence);
+    line.pd.card();
+    line.run(20_000);
+    expect(line.read).toEqual([CARD]);
+    expect(line.panel.counters).toMatchObject({ noReply: 21, busy: 2, restarts: 0 });
+  });
+});
+
 test("polls are fast while somebody stands there, slower then, and slowest when nobody came for ten minutes", () => {
   const line = online();
   const polls = () => {

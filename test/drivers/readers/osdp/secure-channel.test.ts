@@ -1,9 +1,11 @@
+import { createCipheriv } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { encodePacket, PacketReader } from "../../../../drivers/readers/osdp/packet.ts";
 import {
   clientCryptogram,
   initialMac,
+  macOf,
   SecureChannel,
   serverCryptogram,
   sessionKeys,
@@ -101,6 +103,28 @@ test("our own commands are no replies, and a packet without a seal is none eithe
   ]) {
     const packet = encodePacket({ ...draft(1, true, bytes("00011a00bb032180")), security });
     expect(panel.open(only(packet))).toBeUndefined();
+  }
+});
+
+test("data that were not padded as agreed are not opened, even with a right MAC", () => {
+  const sealedBy = (plain: Uint8Array) => {
+    const { panel } = pair();
+    const asked = only(panel.seal(draft(1, false, new Uint8Array())));
+    const commandMac = macOf(KEYS, FIRST, asked.covered.subarray(0, -4));
+    const iv = commandMac.map((byte) => ~byte);
+    const data = createCipheriv("aes-128-cbc", KEYS.enc, iv).setAutoPadding(false).update(plain);
+    const security = { type: 0x18, data: bytes("") };
+    const sign = (covered: Uint8Array) => macOf(KEYS, commandMac, covered).subarray(0, 4);
+    return panel.open(only(encodePacket({ ...draft(1, true, data), security, sign })));
+  };
+  expect(hex(sealedBy(bytes("00018000000000000000000000000000")) ?? bytes("ff"))).toBe("0001");
+  for (const plain of [
+    "00010000000000000000000000000000",
+    "00000000000000000000000000000000",
+    "00018100000000000000000000000000",
+    "",
+  ]) {
+    expect(sealedBy(bytes(plain))).toBeUndefined();
   }
 });
 
