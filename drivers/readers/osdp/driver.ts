@@ -47,7 +47,11 @@ export function osdpSession(settings: OsdpSettings, context: OsdpContext, instal
 function transportOf({ connect, path, baudRate }: OsdpSettings, context: OsdpContext, log: Log): Transport {
   if (connect !== undefined) return new TcpConnect(connect, { clock: context.clock, log });
   // Without a path an open fails, which is a state to be seen, not a crash.
-  return new SerialTransport({ path: path ?? "", baudRate, dataBits: 8, parity: "none", stopBits: 1 }, context.clock);
+  return new SerialTransport(
+    { path: path ?? "", baudRate, dataBits: 8, parity: "none", stopBits: 1 },
+    context.clock,
+    log,
+  );
 }
 
 function tell(notice: Notice, log: Log): void {
