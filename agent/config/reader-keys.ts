@@ -31,7 +31,7 @@ const common = (kind: Kind, example: string) => ({
     example:
       kind === "text"
         ? "'trim | cut(=) | regex(^;0?([0-9A-F]{8})) | hexDecode | reverseBytes | toDec(10)'"
-        : "'toDec(10)'",
+        : "'wiegand(H10301) | toDec'",
   }),
   repeat_hold_ms: key(z._default(whole(0, 60_000), 1500), {
     doc: "An equal read within this time is the same tap.",
