@@ -26,7 +26,8 @@ interface Troubles {
 /** `now` is monotonic ms. */
 export type SessionInput =
   | { readonly type: "start" | "failed" | "retry" | "wake" | "stop" }
-  | { readonly type: "opened" | "lost" | "deaf"; readonly now: number };
+  /** `deaf` and `useless` are told of a device that is still open: it does not answer, or answers what cannot be used. */
+  | { readonly type: "opened" | "lost" | "deaf" | "useless"; readonly now: number };
 
 /** What is done to a deaf reader beyond opening it again: wake its USB port, then unplug and plug it by software. */
 export const REMEDIES = ["power-on", "reset"] as const;
@@ -69,9 +70,10 @@ export function step(state: SessionState, input: SessionInput): SessionStep {
       if (input.type === "wake") return stay({ ...state, woken: true });
       return stay(state);
     case "ready":
-      if (input.type === "lost" || input.type === "deaf") {
+      if (input.type === "lost" || input.type === "deaf" || input.type === "useless") {
         const troubles = input.now - state.since >= STABLE_MS ? NO_TROUBLES : state;
-        return input.type === "lost" ? wait(troubles) : deaf(troubles);
+        if (input.type === "lost") return wait(troubles);
+        return closed(input.type === "deaf" ? deaf(troubles) : wait(troubles));
       }
       return stay(state);
     case "waiting":
@@ -127,7 +129,10 @@ function wait({ failures, deaf }: Troubles, remedy?: Remedy): SessionStep {
 /** The first time opening it again must do; then one remedy after the other, the last one again and again. */
 function deaf({ failures, deaf }: Troubles): SessionStep {
   const remedy = deaf === 0 ? undefined : (REMEDIES[deaf - 1] ?? REMEDIES.at(-1));
-  const { state, effects } = wait({ failures, deaf: deaf + 1 }, remedy);
+  return wait({ failures, deaf: deaf + 1 }, remedy);
+}
+
+function closed({ state, effects }: SessionStep): SessionStep {
   return { state, effects: [{ type: "close" }, ...effects] };
 }
 

@@ -15,8 +15,7 @@ import {
 import type { Transport, TransportListener } from "../transports/transport.ts";
 import { FrameCapture, textShape } from "./capture.ts";
 import { count, zeroed } from "./counters.ts";
-import { Debounce } from "./debounce.ts";
-import { RateLimit } from "./rate-limit.ts";
+import { Delivery } from "./delivery.ts";
 import {
   NEW_SESSION,
   type Remedy,
@@ -52,9 +51,6 @@ export interface SessionParts {
   readonly watch?: DeviceWatch;
 }
 
-const RATE_WINDOW_MS = 10_000;
-/** People press some 5 keys a second; a keypad that sends more is broken or no keypad. */
-const MAX_KEYS_PER_10S = 100;
 /** Added to a back-off at most, as a part of it, so that many agents do not retry in step. */
 const JITTER = 0.25;
 /** Longer than any open or close of a transport may take. */
@@ -71,20 +67,8 @@ export class ReaderSession implements Reader {
   readonly #transport: SessionParts["transport"];
   readonly #context: DriverContext;
   readonly #watch: DeviceWatch | undefined;
-  readonly #debounce: Debounce;
-  readonly #rateLimit: RateLimit;
-  readonly #keyLimit = new RateLimit(MAX_KEYS_PER_10S, RATE_WINDOW_MS);
-  readonly #counters = zeroed(
-    "opened",
-    "openFailed",
-    "lost",
-    "deaf",
-    "mended",
-    "repeats",
-    "overRate",
-    "signals",
-    "closeFailed",
-  );
+  readonly #delivery: Delivery;
+  readonly #counters = zeroed("opened", "openFailed", "lost", "deaf", "useless", "mended", "signals", "closeFailed");
 
   #listener: ReaderListener | undefined;
   #machine: SessionState = NEW_SESSION;
@@ -92,7 +76,6 @@ export class ReaderSession implements Reader {
   /** Numbers the opens: a callback of an earlier one is ignored. */
   #generation = 0;
   #lastByteAt = 0;
-  #lastReadAt: number | undefined;
   #writing = false;
   #cancelRetry = () => {};
   #cancelDeadline = () => {};
@@ -113,8 +96,7 @@ export class ReaderSession implements Reader {
       log: parts.context.log.child({ reader: this.name, device: parts.transport.describe() }),
     };
     this.#watch = parts.watch;
-    this.#debounce = new Debounce(parts.settings.repeatHoldMs);
-    this.#rateLimit = new RateLimit(parts.settings.maxReadsPer10s, RATE_WINDOW_MS);
+    this.#delivery = new Delivery(parts.settings);
     this.#state = { status: "closed", since: this.#context.clock.monotonic() };
   }
 
@@ -123,7 +105,7 @@ export class ReaderSession implements Reader {
   }
 
   get lastReadAt(): number | undefined {
-    return this.#lastReadAt;
+    return this.#delivery.lastReadAt;
   }
 
   get captured(): readonly CapturedFrame[] {
@@ -131,7 +113,7 @@ export class ReaderSession implements Reader {
   }
 
   get counters(): Readonly<Record<string, number>> {
-    return { ...this.#transport.counters, ...this.#decoder.counters, ...this.#counters };
+    return { ...this.#transport.counters, ...this.#decoder.counters, ...this.#delivery.counters, ...this.#counters };
   }
 
   start(listener: ReaderListener): void {
@@ -164,7 +146,7 @@ export class ReaderSession implements Reader {
     this.#unwatch();
     this.#cancelDeadline();
     this.#decoder.reset();
-    this.#debounce.clear();
+    this.#delivery.clear();
     this.#dispatch({ type: "stop" });
     let cancel = () => {};
     const overdue = new Promise<"overdue">((resolve) => {
@@ -224,7 +206,7 @@ export class ReaderSession implements Reader {
         if (isCurrent()) this.#data(bytes);
       },
       restarted: () => {
-        if (isCurrent()) this.#forgetHalfFrame();
+        if (isCurrent()) this.#restarted();
       },
       closed: (error) => {
         // The loss may be told before we learn that the open succeeded.
@@ -247,11 +229,19 @@ export class ReaderSession implements Reader {
     const now = this.#context.clock.monotonic();
     this.#dispatch({ type: "opened", now });
     if (this.#protocol === undefined) this.#publish("ready");
-    else {
-      this.#protocol.open(now);
-      this.#converse();
-    }
+    else this.#begin(this.#protocol);
     settled.resolve();
+  }
+
+  /** What follows comes from another connection. */
+  #restarted(): void {
+    this.#forgetHalfFrame();
+    if (this.#protocol !== undefined && this.#machine.phase === "ready") this.#begin(this.#protocol);
+  }
+
+  #begin(protocol: Protocol): void {
+    protocol.open(this.#context.clock.monotonic());
+    this.#converse();
   }
 
   /** Says what the protocol has to say, one message after the other, and acts on what became of it. */
@@ -286,12 +276,13 @@ export class ReaderSession implements Reader {
     );
   }
 
-  /** The device is open but of no use: it is closed, and mended if opening it again does not help. */
+  /** The device is open but of no use: it is closed, and mended if it is deaf and opening it again does not help. */
   #giveUp(error: ReaderError): void {
+    const type = error.code === "reader-deaf" ? "deaf" : "useless";
     this.#generation += 1;
-    count(this.#counters, "deaf");
+    count(this.#counters, type);
     this.#forgetHalfFrame();
-    this.#dispatch({ type: "deaf", now: this.#context.clock.monotonic() });
+    this.#dispatch({ type, now: this.#context.clock.monotonic() });
     this.#failed(error);
   }
 
@@ -365,15 +356,7 @@ export class ReaderSession implements Reader {
     for (const read of reads) {
       // The listener may have stopped us at the read before.
       if (this.#stopping !== undefined) return;
-      if (read.kind === "keys") {
-        if (this.#keyLimit.accepts(at)) this.#listener?.keys(read.keys, at);
-        else count(this.#counters, "overRate");
-        continue;
-      }
-      this.#lastReadAt = at;
-      if (!this.#debounce.accepts(read, at)) count(this.#counters, "repeats");
-      else if (!this.#rateLimit.accepts(at)) count(this.#counters, "overRate");
-      else this.#listener?.read(read, at);
+      this.#delivery.pass(read, at, this.#listener);
     }
   }
 

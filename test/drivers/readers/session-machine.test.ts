@@ -67,6 +67,15 @@ describe("a deaf device", () => {
     expect(retries(run(mended).effects)).toEqual([1000, 2000, MEND_MS, 5000, MEND_MS, 10_000, MEND_MS, 30_000]);
   });
 
+  test("is mended, one that answers what cannot be used is not: a wrong key is no reason to reset it", () => {
+    const useless: SessionInput = { type: "useless", now: 0 };
+    const again = Array.from({ length: 5 }, (): SessionInput[] => [input("retry"), opened(0), useless]).flat();
+    const { effects } = run([input("start"), opened(0), useless, ...again]);
+    expect(effects.filter(({ type }) => type === "mend")).toEqual([]);
+    expect(effects.filter(({ type }) => type === "close")).toHaveLength(6);
+    expect(retries(effects)).toEqual([1000, 2000, 5000, 10_000, 30_000, 30_000]);
+  });
+
   test("that comes back by our own doing is opened soon, but counts as deaf as before", () => {
     const { effects } = run([
       input("start"),
@@ -104,6 +113,7 @@ test("any inputs: never two opens at once, nothing open and no retry set once st
     fc.nat(30_000).map(opened),
     fc.nat(30_000).map(lost),
     fc.nat(30_000).map(deaf),
+    fc.nat(30_000).map((now): SessionInput => ({ type: "useless", now })),
   );
   fc.assert(
     fc.property(fc.array(anyInput, { maxLength: 60 }), (inputs) => {
@@ -113,7 +123,7 @@ test("any inputs: never two opens at once, nothing open and no retry set once st
       for (const next of inputs) {
         // A device answers only an open that is under way, is lost only when open, a timer fires only when set.
         if ((next.type === "opened" || next.type === "failed") && device !== "opening") continue;
-        if ((next.type === "lost" || next.type === "deaf") && device !== "open") continue;
+        if ((next.type === "lost" || next.type === "deaf" || next.type === "useless") && device !== "open") continue;
         if (next.type === "retry" && !retrySet) continue;
         if (next.type === "opened") device = "open";
         if (next.type === "failed" || next.type === "lost") device = "closed";

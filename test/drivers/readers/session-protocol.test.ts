@@ -159,6 +159,17 @@ test("a write that fails is a loss", async () => {
   const { told, reader } = await talking(device);
   await device.let(new ReaderError("reader-lost", "takes no bytes"));
   expect([told.states.at(-1), device.isOpen]).toEqual(["absent: reader-lost", false]);
+  expect(reader.counters).toMatchObject({ useless: 1, deaf: 0 });
+  await reader.stop();
+});
+
+test("another connection of the same transport is another conversation", async () => {
+  const { device, told, reader, said } = await talking();
+  device.send("O");
+  device.restart();
+  expect([told.states.at(-1), said()]).toEqual(["ready", ["?", "?"]]);
+  device.send("R");
+  expect(told.texts).toEqual(["04A2"]);
   await reader.stop();
 });
 
