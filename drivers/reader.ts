@@ -48,6 +48,11 @@ export interface Protocol extends Decoder {
   output(nowMs: number): Uint8Array | undefined;
   /** Lights and sounds; the newest signal replaces one that was not told yet. */
   signal(signal: Signal, nowMs: number): void;
+  /**
+   * What is still to be said before a device that answers is closed for good: it must not keep what was set for us alone.
+   * Messages in their order, few, the rest of one that is half said first; none needs an answer.
+   */
+  farewell?(nowMs: number): readonly Uint8Array[];
   /** The reader has answered, and what it reads can arrive. */
   readonly online: boolean;
   /** Why the device is to be closed and opened again; until the next `open`. */
@@ -156,6 +161,26 @@ export const READER_CODES = {
   "reader-keyset-failed": {
     what: "The reader did not take its own key, or does not use it.",
     next: "Set it to installation mode as its manual says, and try again; it may need a restart.",
+  },
+  "reader-ambiguous": {
+    what: "More than one reader fits what the configuration says of this one.",
+    next: "Say more of the one that is meant, so that no card prints at the wrong printer.",
+  },
+  "reader-setup-failed": {
+    what: "The reader does not take the settings that it must have to be read safely.",
+    next: "Unplug it and plug it in again. If it stays so, its model or firmware cannot be used with this family: use another one.",
+  },
+  "reader-kernel-driver": {
+    what: "The reader is there, but a driver of the kernel holds it, so that PC/SC does not see it.",
+    next: "As root, write `blacklist pn533_usb` to /etc/modprobe.d/printgate-nfc.conf, run `modprobe -r pn533_usb`, and replug the reader.",
+  },
+  "pcsc-service-missing": {
+    what: "The PC/SC service (pcscd) does not run, or does not let the agent in.",
+    next: "Install pcscd and libccid, look at `systemctl status pcscd.socket`, and let the agent's group in by the polkit rule.",
+  },
+  "pcsc-library-missing": {
+    what: "The npm package pcsc-mini, which family pcsc needs, cannot be loaded on this machine.",
+    next: "Install the packages pcsc-mini and libpcsclite1. There is no build for 32-bit ARM: use a 64-bit system, or the reader's keyboard mode.",
   },
   "reader-listen-failed": {
     what: "The agent cannot listen on the address configured for the reader.",

@@ -16,6 +16,7 @@ import type { Transport, TransportListener } from "../transports/transport.ts";
 import { FrameCapture, textShape } from "./capture.ts";
 import { count, zeroed } from "./counters.ts";
 import { Delivery } from "./delivery.ts";
+import { inTime, sayAll } from "./farewell.ts";
 import {
   NEW_SESSION,
   type Remedy,
@@ -24,6 +25,7 @@ import {
   type SessionState,
   step,
 } from "./session-machine.ts";
+import { statusOf } from "./status.ts";
 
 export interface CommonSettings {
   /** Unique among the readers. */
@@ -53,6 +55,8 @@ export interface SessionParts {
 
 /** Added to a back-off at most, as a part of it, so that many agents do not retry in step. */
 const JITTER = 0.25;
+/** A reader takes a message within milliseconds; one that does not is not worth the wait. */
+const FAREWELL_MS = 2000;
 /** Longer than any open or close of a transport may take. */
 const STOP_MS = 15_000;
 
@@ -68,7 +72,17 @@ export class ReaderSession implements Reader {
   readonly #context: DriverContext;
   readonly #watch: DeviceWatch | undefined;
   readonly #delivery: Delivery;
-  readonly #counters = zeroed("opened", "openFailed", "lost", "deaf", "useless", "mended", "signals", "closeFailed");
+  readonly #counters = zeroed(
+    "opened",
+    "openFailed",
+    "lost",
+    "deaf",
+    "useless",
+    "mended",
+    "signals",
+    "closeFailed",
+    "farewellFailed",
+  );
 
   #listener: ReaderListener | undefined;
   #machine: SessionState = NEW_SESSION;
@@ -77,6 +91,8 @@ export class ReaderSession implements Reader {
   #generation = 0;
   #lastByteAt = 0;
   #writing = false;
+  /** The latest write; never rejects. */
+  #written: Promise<void> = Promise.resolve();
   #cancelRetry = () => {};
   #cancelDeadline = () => {};
   #unwatch = () => {};
@@ -127,7 +143,7 @@ export class ReaderSession implements Reader {
   /** To a family that has neither lights nor sounds not one byte is written. */
   signal(signal: Signal): void {
     count(this.#counters, "signals");
-    if (this.#protocol === undefined || this.#machine.phase !== "ready") return;
+    if (this.#protocol === undefined || this.#machine.phase !== "ready" || this.#stopping !== undefined) return;
     this.#protocol.signal(signal, this.#context.clock.monotonic());
     this.#converse();
   }
@@ -145,20 +161,21 @@ export class ReaderSession implements Reader {
     this.#generation += 1;
     this.#unwatch();
     this.#cancelDeadline();
+    const answers = this.#machine.phase === "ready" && this.#protocol?.failure === undefined;
+    const farewell = answers ? this.#protocol?.farewell?.(this.#context.clock.monotonic()) : undefined;
+    if (farewell !== undefined) {
+      const said = this.#written.then(() => sayAll(this.#transport, farewell));
+      if (!(await inTime(this.#context.clock, FAREWELL_MS, said))) count(this.#counters, "farewellFailed");
+    }
     this.#decoder.reset();
     this.#delivery.clear();
     this.#dispatch({ type: "stop" });
-    let cancel = () => {};
-    const overdue = new Promise<"overdue">((resolve) => {
-      cancel = this.#context.clock.after(STOP_MS, () => resolve("overdue"));
-    });
     // An open that ends after the stop closes what it opened, hence the order.
     const over = this.#opening.then(() => this.#closing);
-    if ((await Promise.race([over, overdue])) === "overdue") {
+    if (!(await inTime(this.#context.clock, STOP_MS, over))) {
       count(this.#counters, "closeFailed");
       this.#context.log.error({}, "the reader's device did not close in time");
     }
-    cancel();
     this.#publish("closed");
   }
 
@@ -247,7 +264,7 @@ export class ReaderSession implements Reader {
   /** Says what the protocol has to say, one message after the other, and acts on what became of it. */
   #converse(): void {
     const protocol = this.#protocol;
-    if (protocol === undefined || this.#machine.phase !== "ready") return;
+    if (protocol === undefined || this.#machine.phase !== "ready" || this.#stopping !== undefined) return;
     const { failure } = protocol;
     if (failure !== undefined) {
       this.#giveUp(failure);
@@ -263,7 +280,11 @@ export class ReaderSession implements Reader {
     this.#capture.take("out", message, now);
     this.#writing = true;
     const generation = this.#generation;
-    this.#transport.write(message).then(
+    const writing = this.#transport.write(message);
+    this.#written = writing.catch(() => {
+      // Whoever wrote has this error; a farewell only waits.
+    });
+    writing.then(
       () => {
         if (generation !== this.#generation) return;
         this.#writing = false;
@@ -374,23 +395,5 @@ export class ReaderSession implements Reader {
     if (error === undefined) this.#context.log.info({ status }, "reader");
     else this.#context.log.warn({ status, code: error.code, detail: error.detail }, error.row.what);
     this.#listener?.state(this.#state);
-  }
-}
-
-function statusOf(error: ReaderError): ReaderStatus {
-  switch (error.code) {
-    case "reader-absent":
-    case "reader-lost":
-    case "reader-unreachable":
-    case "reader-silent-peer":
-    case "reader-deaf":
-      return "absent";
-    case "reader-secure-channel-failed":
-    case "reader-keyset-failed":
-    case "reader-open-failed":
-    case "reader-listen-failed":
-    case "reader-source-refused":
-    case "reader-not-a-keyboard":
-      return "failed";
   }
 }

@@ -81,13 +81,13 @@ class SlowTransport extends ScriptedTransport {
   }
 }
 
-async function talking(device: ScriptedTransport = new ScriptedTransport()) {
+async function talking(device: ScriptedTransport = new ScriptedTransport(), decoder: Protocol = new Asking()) {
   const clock = new FakeClock();
   const told = new Recorder();
   const mended: Remedy[] = [];
   const reader = new ReaderSession({
     settings: { name: "front", repeatHoldMs: 1500, maxReadsPer10s: 5 },
-    decoder: new Asking(),
+    decoder,
     transport: device,
     context: { clock, log: silentLog, random: () => 0 },
     mend: async (remedy) => {
@@ -193,4 +193,45 @@ test("a deaf reader is opened anew, then powered on, then reset, with growing pa
   expect(reader.counters).toMatchObject({ deaf: 4, mended: 2, opened: 5 });
   await reader.stop();
   expect(clock.pending).toBe(0);
+});
+
+/** Says two words when it is left. */
+class Polite extends Asking {
+  farewell(): readonly Uint8Array[] {
+    return ["bye", "!"].map((word) => Buffer.from(word));
+  }
+}
+
+test("a stop lets the message under way end, says the farewell and then closes", async () => {
+  const device = new SlowTransport();
+  const { reader, said, clock } = await talking(device, new Polite());
+  const stopped = reader.stop();
+  reader.signal("accepted");
+  await turns();
+  expect([said(), device.isOpen]).toEqual([["?"], true]);
+  await device.let();
+  expect(said()).toEqual(["?", "bye"]);
+  await device.let();
+  expect([said(), device.isOpen]).toEqual([["?", "bye", "!"], true]);
+  await device.let();
+  await stopped;
+  expect([device.isOpen, clock.pending, reader.counters.farewellFailed]).toEqual([false, 0, 0]);
+});
+
+test("a reader that takes no farewell is closed after two seconds, and one that failed is told none", async () => {
+  const device = new SlowTransport();
+  const { reader, clock, told } = await talking(device, new Polite());
+  const stopped = reader.stop();
+  await turns();
+  clock.advance(1999);
+  await turns();
+  expect(device.isOpen).toBe(true);
+  clock.advance(1);
+  await stopped;
+  expect([told.states.at(-1), device.isOpen, reader.counters.farewellFailed]).toEqual(["closed", false, 1]);
+
+  const deaf = await talking(new ScriptedTransport(), new Polite());
+  deaf.clock.advance(POLL_MS);
+  await deaf.reader.stop();
+  expect(deaf.said()).toEqual(["?"]);
 });
