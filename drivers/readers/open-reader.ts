@@ -3,9 +3,15 @@ import type { ReaderContext } from "./context.ts";
 import type { HidKeyboardSettings } from "./hid-keyboard/settings.ts";
 import type { SerialLineSettings, TcpLineSettings } from "./line/settings.ts";
 import type { OsdpSettings } from "./osdp/settings.ts";
+import type { RfIdeasSdkSettings } from "./rfideas-sdk/settings.ts";
 
 /** What the configuration says of one reader; plain data. */
-export type ReaderSettings = TcpLineSettings | SerialLineSettings | HidKeyboardSettings | OsdpSettings;
+export type ReaderSettings =
+  | TcpLineSettings
+  | SerialLineSettings
+  | HidKeyboardSettings
+  | OsdpSettings
+  | RfIdeasSdkSettings;
 
 /** Loads the family's driver, and only that one; opens nothing until `start`. */
 export async function openReader(settings: ReaderSettings, context: ReaderContext): Promise<Reader> {
@@ -18,5 +24,7 @@ export async function openReader(settings: ReaderSettings, context: ReaderContex
       return (await import("./hid-keyboard/driver.ts")).openHidKeyboard(settings, context);
     case "osdp":
       return (await import("./osdp/driver.ts")).openOsdp(settings, context);
+    case "rfideas-sdk":
+      return (await import("./rfideas-sdk/driver.ts")).openRfIdeasSdk(settings, context);
   }
 }

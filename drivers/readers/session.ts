@@ -276,9 +276,9 @@ export class ReaderSession implements Reader {
     const now = this.#context.clock.monotonic();
     const message = protocol.output(now);
     if (message === undefined) return;
+    this.#writing = true;
     this.#armDeadline();
     this.#capture.take("out", message, now);
-    this.#writing = true;
     const generation = this.#generation;
     const writing = this.#transport.write(message);
     this.#written = writing.catch(() => {
@@ -360,6 +360,8 @@ export class ReaderSession implements Reader {
     const { deadline } = this.#decoder;
     if (deadline === undefined || this.#stopping !== undefined) return;
     const { clock } = this.#context;
+    // What is due to be said waits for the message before it, and not for the time.
+    if (this.#writing && deadline <= clock.monotonic()) return;
     this.#cancelDeadline = clock.after(Math.max(0, deadline - clock.monotonic()), () => {
       this.#expire(clock.monotonic());
       // A timer may fire a fraction of a millisecond early.

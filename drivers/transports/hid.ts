@@ -37,6 +37,9 @@ export interface HidHandle {
   on(event: "data", listener: (report: Buffer) => void): unknown;
   on(event: "error", listener: (error: Error) => void): unknown;
   write(bytes: Buffer): Promise<number>;
+  /** Both with the report id before the report; 0 where there is none. */
+  sendFeatureReport(bytes: Buffer): Promise<number>;
+  getFeatureReport(reportId: number, length: number): Promise<Buffer>;
   close(): Promise<void>;
 }
 
@@ -120,10 +123,25 @@ export class HidTransport implements Transport {
 
   /** An output report; the first byte is the report id, 0 where there is none. */
   async write(bytes: Uint8Array): Promise<void> {
+    await this.within(WRITE_MS, (handle) => handle.write(Buffer.from(bytes)));
+  }
+
+  /** What `use` makes of the open device within `ms`; otherwise the reader is lost. */
+  async within<T>(ms: number, use: (handle: HidHandle) => Promise<T>): Promise<T> {
     const handle = this.#handle;
-    if (handle === undefined) throw new ReaderError("reader-lost", this.describe());
-    const late = () => new ReaderError("reader-lost", `${this.describe()}: takes no bytes`);
-    await openWithin(this.#context.clock, WRITE_MS, handle.write(Buffer.from(bytes)), () => {}, late);
+    const lost = (reason: string) => new ReaderError("reader-lost", `${this.describe()}: ${reason}`);
+    if (handle === undefined) throw lost("not open");
+    try {
+      return await openWithin(
+        this.#context.clock,
+        ms,
+        use(handle),
+        () => {},
+        () => lost("does not answer"),
+      );
+    } catch (error) {
+      throw error instanceof ReaderError ? error : lost(error instanceof Error ? error.message : String(error));
+    }
   }
 
   async close(): Promise<void> {

@@ -235,3 +235,18 @@ test("a reader that takes no farewell is closed after two seconds, and one that 
   await deaf.reader.stop();
   expect(deaf.said()).toEqual(["?"]);
 });
+
+/** What it has to say next is due while the message before is still under way. */
+class Hasty extends Asking {
+  override get deadline(): number {
+    return 0;
+  }
+}
+
+test("what is due while a message is under way is not asked for again and again", async () => {
+  const device = new SlowTransport();
+  const { reader, clock } = await talking(device, new Hasty());
+  expect(clock.pending).toBe(0);
+  await device.let();
+  await reader.stop();
+});

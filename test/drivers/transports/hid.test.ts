@@ -31,6 +31,12 @@ class FakeHandle extends EventEmitter implements HidHandle {
   async write(bytes: Buffer): Promise<number> {
     return bytes.length;
   }
+  async sendFeatureReport(bytes: Buffer): Promise<number> {
+    return bytes.length;
+  }
+  async getFeatureReport(): Promise<Buffer> {
+    return Buffer.alloc(9);
+  }
   async close(): Promise<void> {
     this.closed += 1;
     this.removeAllListeners();
