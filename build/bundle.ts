@@ -39,7 +39,7 @@ export async function bundle(outdir: string): Promise<void> {
     // A CommonJS package that is imported lazily would give its exports as `default` alone.
     mainFields: ["module", "main"],
     outExtension: { ".js": ".mjs" },
-    external: ["node-hid", "serialport"],
+    external: ["node-hid", "pcsc-mini", "serialport"],
     define: { PRINTGATE_VERSION: JSON.stringify(version) },
     // CommonJS dependencies call `require` for Node's own modules.
     banner: {

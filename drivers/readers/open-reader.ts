@@ -3,6 +3,7 @@ import type { ReaderContext } from "./context.ts";
 import type { HidKeyboardSettings } from "./hid-keyboard/settings.ts";
 import type { SerialLineSettings, TcpLineSettings } from "./line/settings.ts";
 import type { OsdpSettings } from "./osdp/settings.ts";
+import type { PcscSettings } from "./pcsc/settings.ts";
 import type { RfIdeasSdkSettings } from "./rfideas-sdk/settings.ts";
 
 /** What the configuration says of one reader; plain data. */
@@ -11,7 +12,8 @@ export type ReaderSettings =
   | SerialLineSettings
   | HidKeyboardSettings
   | OsdpSettings
-  | RfIdeasSdkSettings;
+  | RfIdeasSdkSettings
+  | PcscSettings;
 
 /** Loads the family's driver, and only that one; opens nothing until `start`. */
 export async function openReader(settings: ReaderSettings, context: ReaderContext): Promise<Reader> {
@@ -26,5 +28,7 @@ export async function openReader(settings: ReaderSettings, context: ReaderContex
       return (await import("./osdp/driver.ts")).openOsdp(settings, context);
     case "rfideas-sdk":
       return (await import("./rfideas-sdk/driver.ts")).openRfIdeasSdk(settings, context);
+    case "pcsc":
+      return (await import("./pcsc/driver.ts")).openPcsc(settings, context);
   }
 }

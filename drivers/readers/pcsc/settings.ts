@@ -1,0 +1,12 @@
+import type { CommonSettings } from "../session.ts";
+
+export interface PcscProtocolSettings {
+  /** Phones and passports make up a UID for each presentation; such a UID is refused unless this is set. Default false. */
+  readonly allowRandomUid: boolean;
+}
+
+export interface PcscSettings extends CommonSettings, PcscProtocolSettings {
+  readonly family: "pcsc";
+  /** The reader's name as the PC/SC service has it, or how it begins: `ACS ACR122U`. */
+  readonly readerName: string;
+}
