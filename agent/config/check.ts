@@ -2,6 +2,7 @@ import { isIP } from "node:net";
 import type * as z from "zod/mini";
 import { GENERIC, PRESETS } from "../../drivers/readers/line/presets.ts";
 import { PRESET_NAMES } from "../../drivers/readers/line/settings.ts";
+import { PCPROX } from "../../drivers/readers/rfideas-sdk/settings.ts";
 import type { ConfigCode, ConfigProblem } from "./config-error.ts";
 import { keysOf, namesAt } from "./key.ts";
 import type { KeyLines, KeyPath } from "./key-lines.ts";
@@ -10,6 +11,8 @@ import { SCBK_PLACEHOLDER } from "./reader-keys.ts";
 import { type Checked, PLACEHOLDER, Schema } from "./schema.ts";
 
 export type TomlTable = Readonly<Record<string, unknown>>;
+
+const PCPROX_IDS: TomlTable = { vendor_id: PCPROX.vendorId, product_id: PCPROX.productId };
 
 /** A problem as the checks find it; file and line come later. */
 interface Finding {
@@ -154,7 +157,8 @@ function tables(raw: TomlTable, name: string): readonly TomlTable[] {
 }
 
 /** What only one reader can use at a time; undefined where the reader says too little. */
-function device({ family, listen, connect, path, vendor_id, product_id, serial_number, port }: TomlTable): unknown {
+function device(reader: TomlTable): unknown {
+  const { family, listen, connect, path, serial_number, port, reader_name } = reader;
   switch (family) {
     case "tcp-line":
       return connect ?? (typeof listen === "string" && listen.endsWith(":0") ? undefined : listen);
@@ -163,7 +167,12 @@ function device({ family, listen, connect, path, vendor_id, product_id, serial_n
     case "osdp":
       return connect ?? path;
     case "hid-keyboard":
+    case "rfideas-sdk": {
+      const { vendor_id, product_id } = family === "hid-keyboard" ? reader : { ...PCPROX_IDS, ...reader };
       return JSON.stringify([vendor_id, product_id, serial_number, port]);
+    }
+    case "pcsc":
+      return reader_name;
     default:
       return undefined;
   }

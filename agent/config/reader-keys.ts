@@ -3,6 +3,7 @@ import { LAYOUTS, TERMINATORS } from "../../drivers/readers/hid-keyboard/setting
 import { GENERIC } from "../../drivers/readers/line/presets.ts";
 import { CHECKSUM_NAMES, FRAMINGS, PRESET_NAMES } from "../../drivers/readers/line/settings.ts";
 import { CHECK_NAMES, DEFAULT_KEY } from "../../drivers/readers/osdp/settings.ts";
+import { PCPROX } from "../../drivers/readers/rfideas-sdk/settings.ts";
 import { SENTINELS } from "../../drivers/readers/tracks.ts";
 import { CardError } from "../cards/card-error.ts";
 import { DEFAULT_PIPELINES, MAX_TEXT, parsePipeline } from "../cards/pipeline.ts";
@@ -125,11 +126,7 @@ const SerialLine = z.strictObject({
   ...lineKeys(),
 });
 
-const HidKeyboard = z.strictObject({
-  family: key(oneOf(["hid-keyboard"]), { doc: "A USB reader that types like a keyboard.", example: '"hid-keyboard"' }),
-  ...common("text", "usb"),
-  vendor_id: key(whole(0, 0xffff), { doc: "USB vendor id, as `lsusb` shows it before the colon.", example: "0x09d8" }),
-  product_id: key(whole(0, 0xffff), { doc: "USB product id, after the colon.", example: "0x0410" }),
+const whichOfTheKind = () => ({
   serial_number: key(z.optional(line("1 to 126 printable ASCII characters", 126)), {
     doc: "Tells apart two readers of one kind that have serial numbers.",
     otherwise: "any",
@@ -140,6 +137,14 @@ const HidKeyboard = z.strictObject({
     otherwise: "any",
     example: '"usb-0000:01:00.0-1.2"',
   }),
+});
+
+const HidKeyboard = z.strictObject({
+  family: key(oneOf(["hid-keyboard"]), { doc: "A USB reader that types like a keyboard.", example: '"hid-keyboard"' }),
+  ...common("text", "usb"),
+  vendor_id: key(whole(0, 0xffff), { doc: "USB vendor id, as `lsusb` shows it before the colon.", example: "0x09d8" }),
+  product_id: key(whole(0, 0xffff), { doc: "USB product id, after the colon.", example: "0x0410" }),
+  ...whichOfTheKind(),
   layout: key(z._default(oneOf(LAYOUTS), "us"), {
     doc: "The keyboard layout that the reader is set to; this computer's own does not matter.",
   }),
@@ -209,4 +214,30 @@ const Osdp = z.strictObject({
   }),
 });
 
-export const READERS = [TcpLine, SerialLine, HidKeyboard, Osdp] as const;
+const RfIdeasSdk = z.strictObject({
+  family: key(oneOf(["rfideas-sdk"]), {
+    doc: "An rf IDEAS pcProx reader on USB, read without keystrokes: every bit of a card, lamps. Its EEPROM is left alone.",
+    example: '"rfideas-sdk"',
+  }),
+  ...common("bits", "pcprox"),
+  vendor_id: key(z._default(whole(0, 0xffff), PCPROX.vendorId), { doc: "USB vendor id.", example: "0x0c27" }),
+  product_id: key(z._default(whole(0, 0xffff), PCPROX.productId), { doc: "USB product id.", example: "0x3bfa" }),
+  ...whichOfTheKind(),
+});
+
+const Pcsc = z.strictObject({
+  family: key(oneOf(["pcsc"]), {
+    doc: "A smart-card reader of the PC/SC service (pcscd): the UID of contactless cards.",
+    example: '"pcsc"',
+  }),
+  ...common("bits", "desk"),
+  reader_name: key(line("1 to 126 printable ASCII characters", 126), {
+    doc: "Its name as `pcsc_scan` shows it, or how the name begins. Only one reader may fit.",
+    example: '"ACS ACR122U"',
+  }),
+  allow_random_uid: key(z._default(flag(), false), {
+    doc: "Whether to take a UID that a phone or passport made up for this one tap. It is nobody's.",
+  }),
+});
+
+export const READERS = [TcpLine, SerialLine, HidKeyboard, Osdp, RfIdeasSdk, Pcsc] as const;

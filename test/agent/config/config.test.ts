@@ -227,6 +227,18 @@ describe("a mistake is told with its line, its key and what was probably meant",
       { code: "config-duplicate", key: "[[reader]] family" },
     ],
     [
+      "two readers of one kind, one by its default ids",
+      'family = "hid-keyboard"\nprinter = "mfd-1"\nvendor_id = 0x09d8\nproduct_id = 0x0410',
+      'family = "rfideas-sdk"\nprinter = "mfd-1"\n[[reader]]\nname = "also"\nfamily = "rfideas-sdk"\nprinter = "mfd-1"\nvendor_id = 0x0c27',
+      { code: "config-duplicate", key: "[[reader]] family" },
+    ],
+    [
+      "a smart-card reader of any name",
+      'family = "hid-keyboard"\nprinter = "mfd-1"\nvendor_id = 0x09d8\nproduct_id = 0x0410',
+      'family = "pcsc"\nprinter = "mfd-1"\nreader_name = ""',
+      { code: "config-wrong-value", key: "[[reader]] reader_name" },
+    ],
+    [
       "neither listen nor connect",
       'listen = "127.0.0.1:7778"',
       "",

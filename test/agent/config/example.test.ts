@@ -15,7 +15,14 @@ describe("the example", () => {
     const { agent, printers, readers } = await parseConfig(filledIn(EXAMPLE), "example");
     expect(agent.name).toBe("lobby");
     expect(printers).toHaveLength(1);
-    expect(readers.map(({ family }) => family)).toEqual(["tcp-line", "serial-line", "hid-keyboard", "osdp"]);
+    expect(readers.map(({ family }) => family)).toEqual([
+      "tcp-line",
+      "serial-line",
+      "hid-keyboard",
+      "osdp",
+      "rfideas-sdk",
+      "pcsc",
+    ]);
   });
 
   it("stays good when every optional key is set as shown", async () => {
