@@ -4,6 +4,8 @@ export interface Beat {
   /** Lamp and beeper are to be switched on, or off. */
   readonly on: boolean;
   readonly colour: Colour;
+  /** For how long they are on. */
+  readonly onMs: number;
 }
 
 interface Play {
@@ -48,6 +50,6 @@ export class Rhythm {
     if (!sounding) this.#play = { pattern, left: left - 1, sounding: true, at: now + onMs };
     else if (left === 0) this.#play = undefined;
     else this.#play = { pattern, left, sounding: false, at: now + offMs };
-    return { on: !sounding, colour };
+    return { on: !sounding, colour, onMs };
   }
 }

@@ -55,7 +55,6 @@ export class PcscProtocol implements Protocol {
   #hasLamp = false;
   #quiet = false;
   #escapes = true;
-  #flashMs = 0;
 
   constructor(settings: PcscProtocolSettings) {
     this.#settings = settings;
@@ -97,9 +96,7 @@ export class PcscProtocol implements Protocol {
   }
 
   signal(signal: Signal, nowMs: number): void {
-    if (!this.#online || !this.#hasLamp) return;
-    this.#flashMs = PATTERNS[signal].onMs;
-    this.#rhythm.start(PATTERNS[signal], nowMs);
+    if (this.#online && this.#hasLamp) this.#rhythm.start(PATTERNS[signal], nowMs);
   }
 
   output(nowMs: number): Uint8Array | undefined {
@@ -131,7 +128,7 @@ export class PcscProtocol implements Protocol {
   /** The reader ends a flash by itself, so that only the beats that begin one are told. */
   #flash(now: number): Uint8Array | undefined {
     for (let beat = this.#rhythm.beat(now); beat !== undefined; beat = this.#rhythm.beat(now)) {
-      if (beat.on) return this.#tellReader("flash", flash(beat.colour, this.#flashMs), now);
+      if (beat.on) return this.#tellReader("flash", flash(beat.colour, beat.onMs), now);
     }
     return undefined;
   }

@@ -4,7 +4,9 @@ import type { HidKeyboardSettings } from "../../../drivers/readers/hid-keyboard/
 import type { LineChoices } from "../../../drivers/readers/line/settings.ts";
 import { openReader, type ReaderSettings } from "../../../drivers/readers/open-reader.ts";
 import { FakeClock } from "../../sim/clock.ts";
-import { Recorder, ScriptedTransport } from "./scripted-transport.ts";
+import { RECORDED as PCSC } from "./pcsc/recorded.ts";
+import { RECORDED as PCPROX } from "./rfideas-sdk/recorded.ts";
+import { Recorder, ScriptedTransport, turns } from "./scripted-transport.ts";
 
 const common = { name: "front", repeatHoldMs: 1500, maxReadsPer10s: 5 };
 const line: LineChoices = { framing: "crlf", idleGapMs: 100, maxLength: 128, minLength: 4, checksum: "none" };
@@ -64,6 +66,33 @@ test.each([
   expect(clock.pending).toBe(0);
 });
 
+const pcprox: ReaderSettings = { family: "rfideas-sdk", ...common, vendorId: 0x0c27, productId: 0x3bfa };
+const pcsc: ReaderSettings = { family: "pcsc", ...common, readerName: "Virtual PCD", allowRandomUid: false };
+
+test.each([
+  ["rfideas-sdk", pcprox, PCPROX.replies, "bb032180"],
+  ["pcsc", pcsc, PCSC.told, "04a2b3c4"],
+] as const)("%s talks with the transport that it is given, and a capture shows no number", async (...row) => {
+  const [, settings, answers, read] = row;
+  const clock = new FakeClock();
+  const transport = new ScriptedTransport();
+  const reader = await openReader(settings, { clock, log: silentLog, random: () => 0, transport });
+  const told = new Recorder();
+  reader.start(told);
+  reader.capture(60_000);
+  await transport.appear();
+  for (const answer of answers) {
+    await turns();
+    clock.advance(250);
+    await turns();
+    transport.send(Buffer.from(answer, "hex").toString("latin1"));
+  }
+  expect(told.texts).toEqual([read]);
+  expect(reader.captured.map(({ shape }) => shape).join("")).toMatch(/^x+$/);
+  await reader.stop();
+  expect([clock.pending, transport.isOpen]).toEqual([0, false]);
+});
+
 test("a tcp-line reader with neither address fails as a state, it does not throw", async () => {
   const settings: ReaderSettings = { family: "tcp-line", ...common, ...line, allow: [] };
   const reader = await openReader(settings, { clock: new FakeClock(), log: silentLog, random: () => 0 });
@@ -89,7 +118,7 @@ test("a range that is none in `allow` fails as a state", async () => {
 
 test("readers whose devices are not there are absent", async () => {
   const missing: ReaderSettings = { ...serial, path: "/dev/no-such-reader" };
-  for (const settings of [missing, { ...keyboard, productId: 0xfffe }]) {
+  for (const settings of [missing, { ...keyboard, productId: 0xfffe }, { ...pcprox, productId: 0xfffe }]) {
     const reader = await openReader(settings, { clock: new FakeClock(), log: silentLog, random: () => 0 });
     const told = new Recorder();
     reader.start(told);
