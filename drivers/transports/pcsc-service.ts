@@ -55,8 +55,9 @@ export interface PcscEvents {
 }
 
 /**
- * Clients that cannot be stopped, because their service is gone. When pcsc-mini 0.1.3 finalizes such a one it throws where
- * nobody can catch it, and the process ends; so they are never garbage. One for each time that pcscd dies.
+ * Clients that cannot be stopped, because their service is gone or silent. When pcsc-mini 0.1.3 finalizes such a one it throws where
+ * nobody can catch it, and the process ends; so they are never garbage. One for each time that
+ * pcscd dies.
  */
 const UNDYING: LibraryClient[] = [];
 
@@ -75,7 +76,7 @@ export class PcscService {
     this.#client.on("reader", (reader) => this.#plugged(reader));
     this.#client.on("error", (error) => {
       if (this.#over) return;
-      this.stop();
+      this.#end();
       events.ended(error.code ?? error.message);
     });
   }
@@ -89,8 +90,16 @@ export class PcscService {
     this.#client.start();
   }
 
-  stop(): void {
+  /** `answers`: whether the service does; of a silent one no leave is taken, for that would take as long as it is silent. */
+  async stop(answers: () => Promise<boolean>): Promise<void> {
     if (this.#over) return;
+    this.#over = true;
+    this.#readers.clear();
+    if (await answers()) this.#end();
+    else UNDYING.push(this.#client);
+  }
+
+  #end(): void {
     this.#over = true;
     this.#readers.clear();
     try {

@@ -3,6 +3,7 @@ import type { Log } from "../log.ts";
 import { ReaderError } from "../reader.ts";
 import { openWithin } from "./open-within.ts";
 import { type PcscCard, type PcscLibrary, type PcscReader, PcscService } from "./pcsc-service.ts";
+import { pcscdSilence } from "./pcscd-answers.ts";
 import type { Transport, TransportListener } from "./transport.ts";
 import { heldByKernel } from "./usb-drivers.ts";
 
@@ -23,12 +24,15 @@ export interface PcscContext {
 
 export interface PcscSurroundings {
   readonly load: () => Promise<PcscLibrary>;
+  /** Why the service does not answer, if it does not. */
+  readonly silence: (clock: Clock) => Promise<string | undefined>;
   /** `/sys/bus/usb/drivers` on a real machine. */
   readonly usbDrivers: string;
 }
 
 const REAL: PcscSurroundings = {
   load: async () => (await import("pcsc-mini")).default,
+  silence: pcscdSilence,
   usbDrivers: "/sys/bus/usb/drivers",
 };
 
@@ -59,6 +63,7 @@ export class PcscTransport implements Transport {
   readonly #held = new Set<Uint8Array>();
   #opening: Promise<unknown> = Promise.resolve();
   #releasing: Promise<unknown> = Promise.resolve();
+  #leaving: Promise<void> = Promise.resolve();
   #closes = 0;
   #appeared: (() => void) | undefined;
   #news = Promise.withResolvers<void>();
@@ -105,12 +110,15 @@ export class PcscTransport implements Transport {
   }
 
   async #connected(): Promise<PcscService> {
+    await this.#leaving;
     if (this.#service !== undefined) return this.#service;
     try {
       this.#library ??= await this.#surroundings.load();
     } catch (error) {
       throw new ReaderError("pcsc-library-missing", `${process.platform} ${process.arch}`, { cause: error });
     }
+    const silence = await this.#surroundings.silence(this.#context.clock);
+    if (silence !== undefined) throw new ReaderError("pcsc-service-missing", silence);
     const service = new PcscService(this.#library, {
       reader: (reader) => {
         if (service === this.#service) this.#plugged(reader);
@@ -314,8 +322,9 @@ export class PcscTransport implements Transport {
   #leave(): void {
     const service = this.#service;
     this.#service = undefined;
-    service?.stop();
     this.#news.resolve();
+    const answers = async () => (await this.#surroundings.silence(this.#context.clock)) === undefined;
+    if (service !== undefined) this.#leaving = service.stop(answers);
   }
 
   async close(): Promise<void> {
@@ -326,6 +335,7 @@ export class PcscTransport implements Transport {
     this.#listener = undefined;
     await this.#releasing;
     this.#leave();
+    await this.#leaving;
   }
 }
 

@@ -86,6 +86,15 @@ export class Pcscd {
     await gone;
   }
 
+  /** It hangs until `thaw`: what is asked of it is not answered. */
+  freeze(): void {
+    this.#daemon?.kill("SIGSTOP");
+  }
+
+  thaw(): void {
+    this.#daemon?.kill("SIGCONT");
+  }
+
   /** A card on the first or second reader, which answers `FF CA 00 00 00` with `answer` and refuses everything else. */
   insert(answer: string, { slot = 0, atr = MIFARE_1K } = {}): VirtualCard {
     const cable = this.#spawn(["socat", "STDIO", `TCP:127.0.0.1:${VPCD_PORT + slot},retry=50,interval=0.1`], "pipe");

@@ -79,6 +79,7 @@ class FakeClient extends EventEmitter {
 /** A machine with a PC/SC service and these readers. */
 interface World {
   running: boolean;
+  silence: string | undefined;
   readonly readers: FakeReader[];
   readonly clients: FakeClient[];
 }
@@ -90,7 +91,12 @@ beforeEach(async () => {
 afterEach(() => rm(usbDrivers, { recursive: true }));
 
 function machine(names: readonly string[], readerName = "ACS ACR122U", load?: () => Promise<PcscLibrary>) {
-  const world: World = { running: true, readers: names.map((name) => new FakeReader(name)), clients: [] };
+  const world: World = {
+    running: true,
+    silence: undefined,
+    readers: names.map((name) => new FakeReader(name)),
+    clients: [],
+  };
   const clock = new FakeClock();
   const library: PcscLibrary = {
     Client: class extends FakeClient {
@@ -107,7 +113,7 @@ function machine(names: readonly string[], readerName = "ACS ACR122U", load?: ()
   const transport = new PcscTransport(
     readerName,
     { clock, log: silentLog },
-    { load: load ?? (async () => library), usbDrivers },
+    { load: load ?? (async () => library), silence: async () => world.silence, usbDrivers },
   );
   const told: string[] = [];
   const lost: string[] = [];
@@ -181,6 +187,7 @@ describe("which reader", () => {
     reader.emit("disconnect");
     expect(world.clients.map(({ stops }) => stops)).toEqual([0]);
     unwatch();
+    await turns();
     expect(world.clients.map(({ stops }) => stops)).toEqual([1]);
     await transport.close();
   });
@@ -203,6 +210,17 @@ describe("what is missing has a code of its own", () => {
     world.running = false;
     world.clients.at(-1)?.emit("error", Object.assign(new Error("gone"), { code: "CommError" }));
     expect([lost, world.clients.at(-1)?.stops]).toEqual([["pcsc-service-missing"], 1]);
+  });
+
+  test("the service that does not answer is neither started nor stopped: both would block us as long as it is silent", async () => {
+    const { world, open, begin, transport } = machine([ACR]);
+    world.silence = "does not answer";
+    expect([await code(open()), world.clients.length]).toEqual(["pcsc-service-missing", 0]);
+    world.silence = undefined;
+    await begin();
+    world.silence = "does not answer";
+    await transport.close();
+    expect(world.clients.map(({ stops }) => stops)).toEqual([0]);
   });
 
   test("the reader, because a driver of the kernel holds it", async () => {
