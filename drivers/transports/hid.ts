@@ -126,22 +126,22 @@ export class HidTransport implements Transport {
     await this.within(WRITE_MS, (handle) => handle.write(Buffer.from(bytes)));
   }
 
-  /** What `use` makes of the open device within `ms`; otherwise the reader is lost. */
+  /** What `use` makes of the open device within `ms`; a device that refuses or does not end it is deaf. */
   async within<T>(ms: number, use: (handle: HidHandle) => Promise<T>): Promise<T> {
     const handle = this.#handle;
-    const lost = (reason: string) => new ReaderError("reader-lost", `${this.describe()}: ${reason}`);
-    if (handle === undefined) throw lost("not open");
-    try {
-      return await openWithin(
-        this.#context.clock,
-        ms,
-        use(handle),
-        () => {},
-        () => lost("does not answer"),
-      );
-    } catch (error) {
-      throw error instanceof ReaderError ? error : lost(error instanceof Error ? error.message : String(error));
-    }
+    if (handle === undefined) throw new ReaderError("reader-lost", `${this.describe()}: not open`);
+    const deaf = (reason: string, cause?: unknown) =>
+      new ReaderError("reader-deaf", `${this.describe()}: ${reason}`, { cause });
+    const using = use(handle).catch((error: unknown) => {
+      throw deaf(error instanceof Error ? error.message : String(error), error);
+    });
+    return openWithin(
+      this.#context.clock,
+      ms,
+      using,
+      () => {},
+      () => deaf("does not answer"),
+    );
   }
 
   async close(): Promise<void> {

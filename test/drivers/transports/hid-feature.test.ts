@@ -61,15 +61,15 @@ test("what the reader types is counted, and is no data", async () => {
   await transport.close();
 });
 
-test("a report that fails or does not end is a loss, and nothing is data after a close", async () => {
+test("a reader that refuses a report or does not end it is deaf, and nothing is data after a close", async () => {
   const { transport, handle, data, clock } = await opened();
   handle.answer = async () => {
     throw new Error("could not get feature report from device");
   };
-  await expect(transport.write(READ_FEATURE)).rejects.toMatchObject({ code: "reader-lost" });
+  await expect(transport.write(READ_FEATURE)).rejects.toMatchObject({ code: "reader-deaf" });
   const late = Promise.withResolvers<Buffer>();
   handle.answer = () => late.promise;
-  const hanging = expect(transport.write(READ_FEATURE)).rejects.toMatchObject({ code: "reader-lost" });
+  const hanging = expect(transport.write(READ_FEATURE)).rejects.toMatchObject({ code: "reader-deaf" });
   clock.advance(2000);
   await hanging;
   const closing = transport.write(READ_FEATURE);
