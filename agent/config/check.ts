@@ -144,6 +144,7 @@ function together(raw: TomlTable): Finding[] {
     ...twice("reader", "family", readers.map(device)),
     ...printers.flatMap((printer, index) => ofPrinter(printer, ["printer", index])),
     ...readers.flatMap((reader, index) => ofReader(reader, ["reader", index], printerNames)),
+    ...readers.flatMap((reader, index) => ofKeypad(reader, ["reader", index], readers)),
     ...backupPin(raw),
   ];
 }
@@ -246,6 +247,9 @@ function ofReader(reader: TomlTable, path: KeyPath, printers: readonly string[])
     if (reader.min_length === undefined) conflict("max_length", "is smaller than min_length");
     else conflict("min_length", "is larger than max_length");
   }
+  if (larger(reader.key_timeout_ms, reader.entry_timeout_ms)) {
+    conflict("key_timeout_ms", "is larger than entry_timeout_ms");
+  }
   if (larger(reader.inter_key_timeout_ms, reader.max_frame_ms)) {
     conflict("inter_key_timeout_ms", "is larger than max_frame_ms");
   }
@@ -274,6 +278,37 @@ function ofOsdp({ path: device, connect, secure, scbk }: TomlTable, path: KeyPat
       : []),
     ...(secure === false && scbk !== undefined ? conflict("scbk", "is of no use with secure = false") : []),
   ];
+}
+
+/** A keypad that stands beside its reader. */
+function ofKeypad(keypad: TomlTable, path: KeyPath, readers: readonly TomlTable[]): Finding[] {
+  const { keypad_of, credentials, name, printer } = keypad;
+  if (typeof keypad_of !== "string") return [];
+  const names = readers.map((reader) => reader.name).filter((other) => typeof other === "string");
+  const of = readers.find((reader) => reader.name === keypad_of);
+  const conflict = (key: string, message: string): Finding => ({
+    code: "config-conflict",
+    path: [...path, key],
+    message,
+  });
+  if (of === undefined) {
+    const meant = nearest(
+      keypad_of,
+      names.filter((other) => other !== name),
+    );
+    const suggestion = meant === undefined ? undefined : `did you mean ${JSON.stringify(meant)}?`;
+    return [{ ...conflict("keypad_of", "there is no such [[reader]]"), suggestion }];
+  }
+  if (keypad_of === name) return [conflict("keypad_of", "is this reader itself; leave it out")];
+  if (of.keypad_of !== undefined) return [conflict("keypad_of", "is a keypad of another reader itself")];
+  if (of.printer !== printer) return [conflict("printer", "is not that of the reader whose keypad it is")];
+  if (credentials !== undefined) return [conflict("credentials", "belongs to the reader whose keypad this is")];
+  if (!takesPins(of)) return [conflict("keypad_of", "is a reader whose credentials have no PIN")];
+  return [];
+}
+
+function takesPins({ credentials }: TomlTable): boolean {
+  return Array.isArray(credentials) && credentials.some((kind) => kind === "card-pin" || kind === "id-pin");
 }
 
 function larger(a: unknown, b: unknown): boolean {

@@ -41,6 +41,35 @@ const common = (kind: Kind, example: string) => ({
     doc: "More reads than this in 10 s are dropped.",
     unit: "reads",
   }),
+  ...keypad(),
+});
+
+/** As the protocol's kinds of credentials (agent/protocol/schema.ts). */
+const CREDENTIALS = ["card", "card-pin", "id-pin"] as const;
+
+const keypad = () => ({
+  credentials: key(z._default(list("a list of card, card-pin and id-pin", oneOf(CREDENTIALS), 1), ["card"]), {
+    doc: "What it takes: a card; a card and a PIN (beside card: only when the central server asks for it); a number, #, a PIN.",
+  }),
+  pin_length: key(z.optional(whole(4, 16)), {
+    doc: "Where all PINs have this length: the last digit ends a PIN, without #.",
+    unit: "digits",
+    otherwise: "# ends a PIN",
+    example: "6",
+  }),
+  key_timeout_ms: key(z._default(whole(1000, 60_000), 10_000), {
+    doc: "The longest time to wait for the next key of a PIN.",
+    unit: "ms",
+  }),
+  entry_timeout_ms: key(z._default(whole(5000, 300_000), 60_000), {
+    doc: "The longest time of a whole entry, from its card or first key.",
+    unit: "ms",
+  }),
+  keypad_of: key(z.optional(name()), {
+    doc: "It is the keypad of this other [[reader]], whose credentials its keys complete.",
+    otherwise: "its own",
+    example: '"front"',
+  }),
 });
 
 const sentinelDoc =
