@@ -283,7 +283,6 @@ function ofOsdp({ path: device, connect, secure, scbk }: TomlTable, path: KeyPat
 /** A keypad that stands beside its reader. */
 function ofKeypad(keypad: TomlTable, path: KeyPath, readers: readonly TomlTable[]): Finding[] {
   const { keypad_of, credentials, name, printer } = keypad;
-  if (typeof keypad_of !== "string") return [];
   const names = readers.map((reader) => reader.name).filter((other) => typeof other === "string");
   const of = readers.find((reader) => reader.name === keypad_of);
   const conflict = (key: string, message: string): Finding => ({
@@ -291,6 +290,10 @@ function ofKeypad(keypad: TomlTable, path: KeyPath, readers: readonly TomlTable[
     path: [...path, key],
     message,
   });
+  if (typeof keypad_of !== "string") {
+    const idle = keypad.keypad !== undefined && keypad.keypad !== "none" && !takesPins(keypad);
+    return idle ? [conflict("keypad", "needs keypad_of, or credentials with a PIN: nobody takes its keys")] : [];
+  }
   if (of === undefined) {
     const meant = nearest(
       keypad_of,

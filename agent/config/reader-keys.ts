@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { LAYOUTS, TERMINATORS } from "../../drivers/readers/hid-keyboard/settings.ts";
+import { KEYPADS, LAYOUTS, TERMINATORS } from "../../drivers/readers/hid-keyboard/settings.ts";
 import { GENERIC } from "../../drivers/readers/line/presets.ts";
 import { CHECKSUM_NAMES, FRAMINGS, PRESET_NAMES } from "../../drivers/readers/line/settings.ts";
 import { CHECK_NAMES, DEFAULT_KEY } from "../../drivers/readers/osdp/settings.ts";
@@ -52,7 +52,7 @@ const keypad = () => ({
     doc: "What it takes: a card; a card and a PIN (beside card: only when the central server asks for it); a number, #, a PIN.",
   }),
   pin_length: key(z.optional(whole(4, 16)), {
-    doc: "Where all PINs have this length: the last digit ends a PIN, without #.",
+    doc: "Where all PINs have this length: the last digit ends a PIN, without #; a read of so many digits is one when it is awaited.",
     unit: "digits",
     otherwise: "# ends a PIN",
     example: "6",
@@ -171,6 +171,9 @@ const HidKeyboard = z.strictObject({
   }),
   layout: key(z._default(oneOf(LAYOUTS), "us"), {
     doc: "The keyboard layout that the reader is set to; this computer's own does not matter.",
+  }),
+  keypad: key(z._default(oneOf(KEYPADS), "none"), {
+    doc: "only: a numeric keypad, no reader; each key counts by itself: digits, *, and Enter as #.",
   }),
   terminators: key(
     z._default(list("a list of enter, keypad-enter and tab", oneOf(TERMINATORS)), ["enter", "keypad-enter"]),

@@ -1,4 +1,5 @@
 import type { Clock } from "../../drivers/clock.ts";
+import type { Read } from "../../drivers/reader.ts";
 import type { Credential } from "../protocol/schema.ts";
 import {
   type Digits,
@@ -35,6 +36,20 @@ export class Keypad {
   /** A card that is tapped alone may have to be followed by a PIN. */
   get asksForPin(): boolean {
     return this.#context.rules.credentials.includes("card-pin");
+  }
+
+  /**
+   * Some keypads keep what is typed and send it as a line. Where all PINs have one length, a read of so many digits is
+   * taken for one while a PIN is awaited; anywhere else it is a card.
+   */
+  takesAsPin(read: Read): read is Read & { kind: "text" } {
+    const { pinLength } = this.#context.rules;
+    return (
+      this.#state.phase === "pin" &&
+      read.kind === "text" &&
+      read.text.length === pinLength &&
+      /^[0-9]+$/.test(read.text)
+    );
   }
 
   card(token: string, at: number): void {

@@ -134,6 +134,10 @@ export class ReleaseLoop {
       this.#begin(reader, printerName, credential, at);
       return;
     }
+    if (keypad.takesAsPin(read)) {
+      keypad.keys(read.text, at);
+      return;
+    }
     let token: string;
     try {
       token = toToken(reader, read);

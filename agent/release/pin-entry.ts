@@ -21,15 +21,18 @@ export type Digits = Uint8Array;
 
 type Whose = { readonly token: string } | { readonly id: Digits };
 
-interface Times {
+interface Typing {
   readonly startedAt: number;
   readonly keyAt: number;
+  readonly digits: Digits;
+  /** More digits came than there can be: they are not kept, and the rest of them must not begin another entry. */
+  readonly overlong: boolean;
 }
 
 export type EntryState =
   | { readonly phase: "idle" }
-  | (Times & { readonly phase: "id"; readonly digits: Digits })
-  | (Times & { readonly phase: "pin"; readonly whose: Whose; readonly digits: Digits });
+  | (Typing & { readonly phase: "id" })
+  | (Typing & { readonly phase: "pin"; readonly whose: Whose });
 
 export const IDLE: EntryState = { phase: "idle" };
 
@@ -130,23 +133,24 @@ function takeKey(state: EntryState, key: string, rules: EntryRules, now: number)
   const isDigit = /^[0-9]$/.test(key);
   if (state.phase === "idle") {
     if (!isDigit || !rules.credentials.includes("id-pin")) return { state, effects: [counted("entry-key-ignored")] };
-    return { state: { phase: "id", digits: with1(NO_DIGITS, key), startedAt: now, keyAt: now }, effects: [] };
+    return { state: { phase: "id", ...nothingTyped(now), digits: with1(NO_DIGITS, key) }, effects: [] };
   }
-  const { digits } = state;
+  const { digits, overlong } = state;
+  const wiped: EntryEffect[] = digits.length === 0 ? [] : [{ type: "wipe", digits }];
   if (isDigit) {
-    if (digits.length >= (state.phase === "pin" ? PIN_LENGTH.max : MAX_ID_LENGTH)) {
-      return ended(state, "entry-too-long", DENIED);
+    if (overlong || digits.length >= (state.phase === "pin" ? PIN_LENGTH.max : MAX_ID_LENGTH)) {
+      return { state: { ...state, digits: NO_DIGITS, overlong: true, keyAt: now }, effects: wiped };
     }
     const longer = { ...state, digits: with1(digits, key), keyAt: now };
-    const wiped: EntryEffect[] = digits.length === 0 ? [] : [{ type: "wipe", digits }];
     if (longer.phase === "id" || longer.digits.length !== rules.pinLength) return { state: longer, effects: wiped };
     return { state: IDLE, effects: [...wiped, present(longer.whose, longer.digits)] };
   }
   switch (key) {
     case "*":
-      if (digits.length === 0) return ended(state, "entry-canceled");
-      return { state: { ...state, digits: NO_DIGITS, keyAt: now }, effects: [{ type: "wipe", digits }] };
+      if (digits.length === 0 && !overlong) return ended(state, "entry-canceled");
+      return { state: { ...state, digits: NO_DIGITS, overlong: false, keyAt: now }, effects: wiped };
     case "#":
+      if (overlong) return ended(state, "entry-too-long", DENIED);
       if (digits.length === 0) return { state: { ...state, keyAt: now }, effects: [] };
       if (state.phase === "id") {
         const { startedAt } = state;
@@ -161,7 +165,11 @@ function takeKey(state: EntryState, key: string, rules: EntryRules, now: number)
 }
 
 function awaitPin(whose: Whose, now: number): Extract<EntryState, { phase: "pin" }> {
-  return { phase: "pin", whose, digits: NO_DIGITS, startedAt: now, keyAt: now };
+  return { phase: "pin", whose, ...nothingTyped(now) };
+}
+
+function nothingTyped(now: number): Typing {
+  return { startedAt: now, keyAt: now, digits: NO_DIGITS, overlong: false };
 }
 
 function present(whose: Whose, pin: Digits): EntryEffect {

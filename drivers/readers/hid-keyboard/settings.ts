@@ -8,6 +8,10 @@ export type LayoutName = (typeof LAYOUTS)[number];
 export const TERMINATORS = ["enter", "keypad-enter", "tab"] as const;
 export type Terminator = (typeof TERMINATORS)[number];
 
+/** `only`: every key is a keypad's, and nothing is a read. */
+export const KEYPADS = ["none", "only"] as const;
+export type KeypadUse = (typeof KEYPADS)[number];
+
 export interface KeyboardDecoderSettings {
   /** Default `us`. */
   readonly layout?: LayoutName | undefined;
@@ -27,6 +31,8 @@ export interface KeyboardDecoderSettings {
 
 export interface HidKeyboardSettings extends CommonSettings, KeyboardDecoderSettings {
   readonly family: "hid-keyboard";
+  /** Default `none`. */
+  readonly keypad?: KeypadUse | undefined;
   /** USB ids, 0..0xffff. */
   readonly vendorId: number;
   readonly productId: number;

@@ -192,6 +192,24 @@ test("a flood of PINs is cut as one of cards is", async () => {
   await ended(life);
 });
 
+test("a keypad that sends a line: with a PIN of known length it is the PIN while one is awaited, else a card", async () => {
+  const job = held();
+  const life = await start(["card-pin"], undefined, {
+    keypads: new Map([["reader", { ...RULES, credentials: ["card-pin"], pinLength: PIN.length }]]),
+  });
+  const line = (text: string) => life.loop.read("reader", "mfd", { kind: "text", text }, world.clock.monotonic());
+  line(PIN);
+  line(`${PIN}0`);
+  type(life, "7");
+  expect(world.signals).toEqual(["enter-pin", "enter-pin"]);
+  type(life, "*");
+  line(PIN);
+  await idle(life);
+  expect(sent()).toEqual([`card-pin ${CARD} ${PIN}`]);
+  expect(job.state).toBe("printed");
+  await ended(life);
+});
+
 test("a card alone asks the central server no later at a reader with a keypad than at one without", async () => {
   const turnsUntilAsked = async (life: Life): Promise<number> => {
     const before = world.central.calls.length;
