@@ -190,14 +190,18 @@ export class Routes {
     switch (credential.kind) {
       case "card-pin": {
         const { kind, token, pin } = credential;
-        return { kind, token, proof: await this.#pins.compute(pin, await this.#store.pinOf({ token })) };
+        return { kind, token, proof: await this.#proofOf(pin, { token }) };
       }
       case "id-pin": {
         const { kind, id, pin } = credential;
         const idToken = this.#pins.idToken(id);
-        return { kind, idToken, proof: await this.#pins.compute(pin, await this.#store.pinOf({ idToken })) };
+        return { kind, idToken, proof: await this.#proofOf(pin, { idToken }) };
       }
     }
+  }
+
+  async #proofOf(pin: string, of: Parameters<ReleaseStore["pinOf"]>[0]): Promise<Uint8Array> {
+    return (await this.#pins.compute(pin, await this.#store.pinOf(of))).hash;
   }
 
   async #document(request: IncomingMessage, agent: Agent, jobId: string): Promise<Answer> {

@@ -99,11 +99,11 @@ export interface ClaimRequest {
   readonly limits: { readonly jobs: number; readonly chunks: number };
 }
 
-/** A credential without anything that a person typed. `proof` is to be compared with the stored PIN. */
+/** A credential without anything that a person typed. `proof` is to be compared with the hash of the stored PIN. */
 export type PresentedCredential =
   | { readonly kind: "card"; readonly token: string }
-  | { readonly kind: "card-pin"; readonly token: string; readonly proof: PinHash }
-  | { readonly kind: "id-pin"; readonly idToken: string; readonly proof: PinHash };
+  | { readonly kind: "card-pin"; readonly token: string; readonly proof: Uint8Array }
+  | { readonly kind: "id-pin"; readonly idToken: string; readonly proof: Uint8Array };
 
 export type ClaimAnswer =
   | {

@@ -1,11 +1,13 @@
-import { randomUUID } from "node:crypto";
+import { createHash, generateKeyPairSync, randomUUID } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { Pins } from "../../../agent/central/pins.ts";
 import { CentralServer } from "../../../agent/central/server.ts";
 import { STEPS } from "../../../agent/central/sqlite-schema.ts";
 import { SqliteStore } from "../../../agent/central/sqlite-store.ts";
+import { Tap } from "../../../agent/protocol/schema.ts";
 import type { Log } from "../../../drivers/log.ts";
 import { AgentFixture, SiteFixture } from "./site-fixture.ts";
 
@@ -210,6 +212,40 @@ test("no PIN, no number and no plain hash of them is in the database, the audit 
     }
   }
   expect(log).toContain("id-pin");
+});
+
+test("whoever has the database cannot try PINs on its taps", async () => {
+  const credential = { kind: "card-pin", token: lobby.tapBody(CARD.card).credential.token, pin: PIN };
+  const tap = Tap.parse({ ...lobby.tapBody(CARD.card), credential });
+  await lobby.post("/v1/taps", tap);
+  const db = new DatabaseSync(join(site.dataDir, "central.db"));
+  const hashes = db.prepare("SELECT hex(tap_hash) AS hash FROM taps").all();
+  db.close();
+  expect(hashes).toHaveLength(1);
+  const plain = createHash("sha256").update(JSON.stringify(tap)).digest("hex");
+  expect(hashes[0]?.hash).not.toBe(plain.toUpperCase());
+});
+
+test("a lock that began while the clock was wrong lasts no longer than any other", async () => {
+  const store = new SqliteStore(":memory:");
+  await store.addUser({ actor: "test", at: 0 }, "anna", "Anna");
+  await store.setId({ actor: "test", at: 0 }, "anna", "1".repeat(64));
+  const pin = await new Pins(generateKeyPairSync("ed25519").privateKey).hash(PIN);
+  await store.setPin({ actor: "test", at: 0 }, "anna", pin, false);
+  await store.addAgent({ actor: "test", at: 0 }, "lobby", Buffer.alloc(32), "all");
+  const agent = (await store.agent("lobby")) ?? expect.unreachable();
+  const resultAt = async (now: number, proof: Uint8Array) => {
+    const credential = { kind: "id-pin", idToken: "1".repeat(64), proof } as const;
+    const request = { agent, tapHash: Buffer.alloc(32), reader: "front", printer: "p", now, leaseUntil: now + 1 };
+    const limits = { jobs: 20, chunks: 100 };
+    return (await store.claim({ ...request, limits, credential, tapId: randomUUID() })).result;
+  };
+  for (let n = 0; n < 5; n++) await resultAt(Date.UTC(2040), Buffer.alloc(32));
+  const corrected = Date.UTC(2026);
+  expect(await resultAt(corrected, pin.hash)).toBe("refused");
+  expect(await resultAt(corrected + 15 * MINUTE - 1, pin.hash)).toBe("refused");
+  expect(await resultAt(corrected + 15 * MINUTE, pin.hash)).toBe("accepted");
+  await store.close();
 });
 
 test("a database of the first version is brought up with all that is in it", async () => {

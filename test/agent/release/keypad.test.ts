@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { CardError } from "../../../agent/cards/card-error.ts";
 import type { LoopContext } from "../../../agent/release/loop.ts";
 import type { Log } from "../../../drivers/log.ts";
@@ -189,6 +189,24 @@ test("a flood of PINs is cut as one of cards is", async () => {
   for (let n = 0; n < 20; n++) type(life, `${ID}#${PIN}#`);
   await atOnce();
   expect(life.loop.counters["tap-flood"]).toBe(12);
+  await ended(life);
+});
+
+test("digits that were sent or given up are overwritten in memory", async () => {
+  held();
+  const life = await start(["id-pin"]);
+  const overwritten: string[] = [];
+  const arrays = Object.getPrototypeOf(Uint8Array.prototype) as { fill(this: Uint8Array, value: number): Uint8Array };
+  const { fill } = arrays;
+  vi.spyOn(arrays, "fill").mockImplementation(function (this: Uint8Array, value: number) {
+    if (/^[0-9]+$/.test(Buffer.from(this).toString())) overwritten.push(Buffer.from(this).toString());
+    return fill.call(this, value);
+  });
+  type(life, `${WRONG}**${ID}#${PIN}#`);
+  vi.restoreAllMocks();
+  const parts = (text: string) => Array.from(text, (_, at) => text.slice(0, at + 1));
+  expect(overwritten).toEqual([...parts(WRONG), ...parts(ID).slice(0, -1), ...parts(PIN).slice(0, -1), PIN, ID]);
+  await idle(life);
   await ended(life);
 });
 
