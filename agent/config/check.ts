@@ -11,6 +11,9 @@ import { type Checked, PLACEHOLDER, Schema } from "./schema.ts";
 
 export type TomlTable = Readonly<Record<string, unknown>>;
 
+/** People leave more than this between two keys. */
+const MAX_CARD_GAP_MS = 100;
+
 /** A problem as the checks find it; file and line come later. */
 interface Finding {
   readonly code: ConfigCode;
@@ -249,6 +252,13 @@ function ofReader(reader: TomlTable, path: KeyPath, printers: readonly string[])
   }
   if (larger(reader.key_timeout_ms, reader.entry_timeout_ms)) {
     conflict("key_timeout_ms", "is larger than entry_timeout_ms");
+  }
+  if (reader.keypad === "shared" && !(Number(reader.inter_key_timeout_ms ?? Number.NaN) <= MAX_CARD_GAP_MS)) {
+    const key = reader.inter_key_timeout_ms === undefined ? "keypad" : "inter_key_timeout_ms";
+    conflict(
+      key,
+      `shared needs inter_key_timeout_ms of ${MAX_CARD_GAP_MS} or less: by it a card's keys are told from a person's`,
+    );
   }
   if (larger(reader.inter_key_timeout_ms, reader.max_frame_ms)) {
     conflict("inter_key_timeout_ms", "is larger than max_frame_ms");

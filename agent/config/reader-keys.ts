@@ -173,7 +173,7 @@ const HidKeyboard = z.strictObject({
     doc: "The keyboard layout that the reader is set to; this computer's own does not matter.",
   }),
   keypad: key(z._default(oneOf(KEYPADS), "none"), {
-    doc: "only: a numeric keypad, no reader; each key counts by itself: digits, *, and Enter as #.",
+    doc: "only: a numeric keypad, no reader: digits, *, and Enter as #. shared: a reader with such a keypad of its own.",
   }),
   terminators: key(
     z._default(list("a list of enter, keypad-enter and tab", oneOf(TERMINATORS)), ["enter", "keypad-enter"]),

@@ -166,9 +166,11 @@ describe("number and PIN", () => {
 
 const key = (text: string) => ({ type: "key", key: text }) as const;
 const one = (input: EntryInput) => [input];
+const digits = fc.array(fc.constantFrom(..."0123456789"), { minLength: 1, maxLength: 18 });
 /** Digits come in runs, or no number would ever be too long. */
 const inputs: fc.Arbitrary<EntryInput[]> = fc.oneof(
-  fc.array(fc.constantFrom(..."0123456789"), { minLength: 1, maxLength: 18 }).map((keys) => keys.map(key)),
+  digits.map((keys) => keys.map(key)),
+  digits.map((keys) => [...keys, "#"].map(key)),
   fc.constantFrom("#", "#", "*", "x", "").map((text) => [key(text)]),
   fc.constantFrom(CARD, OTHER).map((token) => one({ type: "card", token })),
   fc.constantFrom(CARD, OTHER).map((token) => one({ type: "pin-needed", token })),
