@@ -2,7 +2,7 @@ import { createHash, generateKeyPairSync, randomUUID } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Pins } from "../../../agent/central/pins.ts";
 import { CentralServer } from "../../../agent/central/server.ts";
 import { STEPS } from "../../../agent/central/sqlite-schema.ts";
@@ -212,6 +212,25 @@ test("no PIN, no number and no plain hash of them is in the database, the audit 
     }
   }
   expect(log).toContain("id-pin");
+});
+
+test("each refusal costs one hash of the same kind, whoever it is", async () => {
+  await site.admin.addUser("ben");
+  await site.admin.addCard("ben", "0815");
+  const compute = vi.spyOn(Pins.prototype, "compute");
+  const refuse = async (who: Parameters<AgentFixture["tapWithPin"]>[0], pin: string) => {
+    const before = compute.mock.calls.length;
+    expect(await resultOf(who, pin)).toBe("refused");
+    expect(compute.mock.calls.length).toBe(before + 1);
+  };
+  await refuse({ card: "9999" }, PIN);
+  await refuse({ id: "1" }, PIN);
+  await refuse({ card: "0815" }, PIN);
+  for (let n = 0; n < 5; n++) await refuse(CARD, WRONG);
+  await refuse(CARD, PIN); // locked by now
+  const computed = await Promise.all(compute.mock.results.map(({ value }) => value as ReturnType<Pins["compute"]>));
+  expect(new Set(computed.map(({ cost, salt }) => JSON.stringify([cost, salt.length]))).size).toBe(1);
+  compute.mockRestore();
 });
 
 test("whoever has the database cannot try PINs on its taps", async () => {
