@@ -85,10 +85,14 @@ export class Administration {
     return this.#site.store.enableUser(this.#by(), name, enabled);
   }
 
-  /** `required`: a card alone is not enough from now on. Makes a PIN where none is given, and returns it. */
-  async setPin(user: string, required: boolean, pin: string = generatePin()): Promise<string> {
-    await this.#site.store.setPin(this.#by(), user, await this.#pins.hash(pin), required);
-    return pin;
+  /** `required`: a card alone is not enough from now on; undefined: as it was. Makes a PIN where none is given. */
+  async setPin(
+    user: string,
+    asked: boolean | undefined,
+    pin: string = generatePin(),
+  ): Promise<{ readonly pin: string; readonly required: boolean }> {
+    const required = await this.#site.store.setPin(this.#by(), user, await this.#pins.hash(pin), asked);
+    return { pin, required };
   }
 
   clearPin(user: string): Promise<void> {

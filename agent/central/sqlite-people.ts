@@ -133,6 +133,10 @@ export class SqlitePeople {
     this.#db.run("DELETE FROM lockouts WHERE kind = 'reader' AND since <= ?", before);
   }
 
+  pinIsRequired(userId: number): boolean {
+    return this.#db.get("SELECT 1 FROM pins WHERE user_id = ? AND required = 1", userId) !== undefined;
+  }
+
   setPin(userId: number, { hash, salt, cost }: PinHash, required: boolean, now: number): void {
     this.#db.run(
       "INSERT OR REPLACE INTO pins (user_id, hash, salt, cost_n, cost_r, cost_p, required, set_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -20,10 +20,13 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
     });
   }
 
-  async setPin(by: By, user: string, pin: PinHash, required: boolean): Promise<void> {
-    this.db.atomic(() => {
-      this.people.setPin(this.#knownUser(user), pin, required, by.at);
+  async setPin(by: By, user: string, pin: PinHash, asked: boolean | undefined): Promise<boolean> {
+    return this.db.atomic(() => {
+      const id = this.#knownUser(user);
+      const required = asked ?? this.people.pinIsRequired(id);
+      this.people.setPin(id, pin, required, by.at);
       this.record(by, "pin-set", { user, required });
+      return required;
     });
   }
 

@@ -11,8 +11,8 @@ export interface Store extends ReleaseStore {
   addUser(by: By, name: string, displayName: string): Promise<void>;
   /** `user-unknown` */
   enableUser(by: By, name: string, enabled: boolean): Promise<void>;
-  /** `required`: a card alone is not enough. Ends a lock. `user-unknown` */
-  setPin(by: By, user: string, pin: PinHash, required: boolean): Promise<void>;
+  /** `required`: a card alone is not enough; undefined: as it was. Ends a lock. True if it is required. `user-unknown` */
+  setPin(by: By, user: string, pin: PinHash, required: boolean | undefined): Promise<boolean>;
   /** `user-unknown`, `pin-none` */
   clearPin(by: By, user: string): Promise<void>;
   /** Forgets wrong PINs, and ends a lock that they led to. `user-unknown` */

@@ -1,6 +1,6 @@
 import { text } from "node:stream/consumers";
 import type { Administration } from "../central/administration.ts";
-import { type Invocation, textOption } from "./command.ts";
+import { CommandError, type Invocation, textOption } from "./command.ts";
 import { readSecret } from "./secret-input.ts";
 
 /** The actions of `printgate central user`. */
@@ -17,17 +17,20 @@ export async function addUser(admin: Administration, invocation: Invocation, [na
 
 export async function setPin(admin: Administration, invocation: Invocation, [name = ""]: Words) {
   const { terminal, options } = invocation;
-  const required = options.required === true;
-  const needed = required ? "; a card alone is not enough any more" : "";
+  if (options.required === true && options.optional === true) {
+    throw new CommandError("usage", "only one of --required and --optional");
+  }
+  const asked = options.required === true ? true : options.optional === true ? false : undefined;
+  const needed = (required: boolean) => (required ? "a card alone is not enough" : "a card alone is enough");
   if (options.generate === true) {
-    const pin = await admin.setPin(name, required);
+    const { pin, required } = await admin.setPin(name, asked);
     // With --json it is in the result alone.
     if (!terminal.json) terminal.line(pin);
-    terminal.note(`This is the PIN of user ${name}${needed}. It cannot be shown again.`);
+    terminal.note(`This is the PIN of user ${name}; ${needed(required)}. It cannot be shown again.`);
     return { user: name, required, pin };
   }
-  await admin.setPin(name, required, await readSecret(`PIN of user ${name}`));
-  terminal.line(`PIN of user ${name} set${needed}`);
+  const { required } = await admin.setPin(name, asked, await readSecret(`PIN of user ${name}`));
+  terminal.line(`PIN of user ${name} set; ${needed(required)}`);
   return { user: name, required };
 }
 

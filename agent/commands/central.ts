@@ -14,7 +14,7 @@ usage: printgate central init [--host NAME ...]
        printgate central serve [--listen ADDRESS:PORT]
        printgate central user add NAME [--display-name TEXT] [--id NUMBER]
        printgate central user disable|enable NAME
-       printgate central user set-pin NAME [--required] [--generate]
+       printgate central user set-pin NAME [--required|--optional] [--generate]
        printgate central user clear-pin|unlock NAME
        printgate central user set-id NAME NUMBER
        printgate central user clear-id NAME
@@ -34,7 +34,8 @@ usage: printgate central init [--host NAME ...]
   --listen A:P    where to serve (default: ${DEFAULT_LISTEN})
   NUMBER          the card number as \`printgate card convert\` prints it, or the number that a person types with the
                   PIN, 1 to 16 digits; - reads it from standard input
-  --required      the person's card is not enough without the PIN
+  --required, --optional
+                  whether the person's card is not enough without the PIN (default: as before; at first optional)
   --generate      make a PIN of 6 digits and print it, once; else the PIN, 4 to 16 digits, is asked for, or read from
                   standard input where that is no terminal
   --format MIME   the document's format (default: told from its first bytes: PDF, PWG and Apple raster, PCL,
@@ -69,6 +70,7 @@ export const command: Command = {
     "display-name": { type: "string" },
     id: { type: "string" },
     required: { type: "boolean" },
+    optional: { type: "boolean" },
     generate: { type: "boolean" },
     user: { type: "string" },
     title: { type: "string" },
@@ -100,7 +102,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   init: { words: 0, options: ["host"], run: init },
   serve: { words: 0, options: ["listen"], run: serve },
   "user add": { words: 1, options: ["display-name", "id"], run: administer(addUser) },
-  "user set-pin": { words: 1, options: ["required", "generate"], run: administer(setPin) },
+  "user set-pin": { words: 1, options: ["required", "optional", "generate"], run: administer(setPin) },
   "user clear-pin": { words: 1, options: [], run: administer(clearPin) },
   "user unlock": { words: 1, options: [], run: administer(unlockUser) },
   "user set-id": { words: 2, options: [], run: administer(setId) },

@@ -118,7 +118,7 @@ test("a card number from standard input shows nowhere", async () => {
 test("a PIN comes from standard input or is made, and shows once at most", async () => {
   await answer("user", "add", "cleo", "--id", "20260042");
   const set = await feed("73519028\n", "user", "set-pin", "cleo", "--required");
-  expect([set.code, set.stdout]).toEqual([0, "PIN of user cleo set; a card alone is not enough any more\n"]);
+  expect([set.code, set.stdout]).toEqual([0, "PIN of user cleo set; a card alone is not enough\n"]);
   const short = await feed("735\n", "user", "set-pin", "cleo", "--json");
   expect([short.code, JSON.parse(short.stdout)]).toMatchObject([1, { error: { code: "pin-invalid" } }]);
   const made = await central("user", "set-pin", "cleo", "--generate");
@@ -126,7 +126,10 @@ test("a PIN comes from standard input or is made, and shows once at most", async
   expect(pin).toMatch(/^[0-9]{6}$/);
   expect(made.stderr).toContain("cannot be shown again");
   const json = await central("user", "set-pin", "cleo", "--generate", "--json");
-  const { pin: second } = JSON.parse(json.stdout) as { pin: string };
+  const { pin: second, required } = JSON.parse(json.stdout) as { pin: string; required: boolean };
+  // A new PIN must not weaken what an administrator asked for.
+  expect(required).toBe(true);
+  expect(await answer("user", "set-pin", "cleo", "--generate", "--optional")).toMatchObject({ required: false });
   expect(second).toMatch(/^[0-9]{6}$/);
   expect(json.stderr).not.toContain(second);
   expect(await answer("user", "set-id", "cleo", "30260042")).toEqual({ user: "cleo" });
@@ -199,6 +202,7 @@ test.each([
   [["user", "add"], "usage"],
   [["user", "add", "a", "b"], "usage"],
   [["user", "set-pin", "anna", "1234"], "usage"],
+  [["user", "set-pin", "anna", "--generate", "--required", "--optional"], "usage"],
   [["user", "set-id", "anna"], "usage"],
   [["user", "clear-pin", "anna", "--required"], "usage"],
   [["job", "list", "--title", "x"], "usage"],
