@@ -74,6 +74,7 @@ export class Agent {
           log.warn({ reader, code, detail }, "a card was read with a warning");
         return cardToken(central.cardKey, toCardNumber(pipeline, read, { warn }));
       },
+      keypads: new Map(config.readers.filter(takesPins).map((settings) => [settings.name, settings])),
       signal: (reader: string, signal: Signal) => this.#readers.get(reader)?.signal(signal),
       ...(options.traced === undefined ? {} : { traced: options.traced }),
     });
@@ -117,7 +118,7 @@ export class Agent {
       this.#readers.set(name, reader);
       reader.start({
         read: (read, at) => this.#loop.read(name, printer, read, at),
-        keys: () => {},
+        keys: (keys, at) => this.#loop.keys(settings.keypadOf ?? name, keys, at),
         state: () => {},
       });
     }
@@ -190,6 +191,11 @@ export class Agent {
 
 export function controlSocketPath(stateDir: string): string {
   return join(stateDir, "control.sock");
+}
+
+/** Any other reader's taps take the shorter way through the loop. */
+function takesPins({ credentials }: Config["readers"][number]): boolean {
+  return credentials.some((kind) => kind !== "card");
 }
 
 /** The driver for one configured printer. */

@@ -8,6 +8,7 @@ import { agentConfiguration } from "./agent-configuration.ts";
 import { CentralError } from "./central-error.ts";
 import { certifiedHosts, certifies } from "./certificates.ts";
 import { guessFormat, SIGNATURE_BYTES } from "./document-format.ts";
+import { generatePin, Pins } from "./pins.ts";
 import { createSite, openSite, type Site } from "./site.ts";
 import type { AgentEntry, AuditEntry, By, Decision, JobEntry, ReleaseMode } from "./store.ts";
 
@@ -49,11 +50,13 @@ export interface AddedAgent {
 /** What an administrator does with a site; works beside the running server. Rejects with a `CentralError`. */
 export class Administration {
   readonly #site: Site;
+  readonly #pins: Pins;
   readonly #clock: Clock;
   readonly #actor: string;
 
   private constructor(site: Site, clock: Clock, actor: string) {
     this.#site = site;
+    this.#pins = new Pins(site.keys.manifestKey);
     this.#clock = clock;
     this.#actor = actor;
   }
@@ -80,6 +83,30 @@ export class Administration {
 
   enableUser(name: string, enabled: boolean): Promise<void> {
     return this.#site.store.enableUser(this.#by(), name, enabled);
+  }
+
+  /** `required`: a card alone is not enough from now on; undefined: as it was. Makes a PIN where none is given. */
+  async setPin(
+    user: string,
+    asked: boolean | undefined,
+    pin: string = generatePin(),
+  ): Promise<{ readonly pin: string; readonly required: boolean }> {
+    const required = await this.#site.store.setPin(this.#by(), user, await this.#pins.hash(pin), asked);
+    return { pin, required };
+  }
+
+  clearPin(user: string): Promise<void> {
+    return this.#site.store.clearPin(this.#by(), user);
+  }
+
+  unlockUser(user: string): Promise<void> {
+    return this.#site.store.unlock(this.#by(), user);
+  }
+
+  /** The number that the person types with the PIN where no card is at hand; undefined: none. */
+  async setId(user: string, id: string | undefined): Promise<void> {
+    const idToken = id === undefined ? null : this.#pins.idToken(id);
+    await this.#site.store.setId(this.#by(), user, idToken);
   }
 
   addCard(user: string, cardNumber: string): Promise<void> {

@@ -55,6 +55,16 @@ export const CENTRAL_CODES = {
     what: "This is no card number.",
     next: "Give 1 to 255 characters without control characters, as `printgate card convert` prints them.",
   },
+  "pin-invalid": {
+    what: "This is no PIN.",
+    next: "Give 4 to 16 digits, or have one made with --generate.",
+  },
+  "pin-none": { what: "This user has no PIN.", next: "Nothing: a PIN is set with `printgate central user set-pin`." },
+  "id-invalid": { what: "This is no number of a person.", next: "Give 1 to 16 digits." },
+  "id-taken": {
+    what: "This number belongs to another user.",
+    next: "Choose another, or take it there first with `printgate central user clear-id`.",
+  },
   "agent-exists": { what: "There is an agent of this name.", next: "Choose another name." },
   "agent-unknown": { what: "There is no agent of this name.", next: "`printgate central agent list` shows them all." },
   "job-unknown": { what: "There is no job of this id.", next: "`printgate central job list` shows them all." },

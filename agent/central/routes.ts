@@ -7,6 +7,7 @@ import { CLAIM_HEADER, paths } from "../protocol/paths.ts";
 import {
   type AgentClaims,
   type AgentSelf,
+  type Credential,
   type LeaseAnswer,
   LeaseRenewal,
   MAX_JSON_BYTES,
@@ -20,8 +21,9 @@ import {
 import type { Documents } from "./documents.ts";
 import { type Answer, readJson } from "./http.ts";
 import type { SiteKeys } from "./keys.ts";
+import { Pins } from "./pins.ts";
 import { RateLimit } from "./rate-limit.ts";
-import type { Agent, Claim, ClaimRef, ReleaseStore } from "./store.ts";
+import type { Agent, Claim, ClaimRef, PresentedCredential, ReleaseStore } from "./store.ts";
 
 /** Numbers of the server that tests and the bench may set; each has its default in `DEFAULT_LIMITS`. */
 export interface Limits {
@@ -30,6 +32,9 @@ export interface Limits {
   /** Taps of one agent: at once, and in the long run. */
   readonly tapBurst: number;
   readonly tapsPerSecond: number;
+  /** Of these, those with a PIN: each costs much more than a card alone, and nobody types faster. */
+  readonly pinBurst: number;
+  readonly pinsPerSecond: number;
   /** Outcomes and renewals of one agent. */
   readonly reportsPerSecond: number;
   /** Requests with a wrong bearer key from one address. */
@@ -40,6 +45,8 @@ export const DEFAULT_LIMITS: Limits = {
   leaseMs: 300_000,
   tapBurst: 40,
   tapsPerSecond: 20,
+  pinBurst: 10,
+  pinsPerSecond: 2,
   reportsPerSecond: 100,
   wrongKeysPerSecond: 5,
 };
@@ -64,7 +71,9 @@ export class Routes {
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #leaseMs: number;
+  readonly #pins: Pins;
   readonly #taps: RateLimit;
+  readonly #pinTaps: RateLimit;
   readonly #reports: RateLimit;
   readonly #wrongKeys: RateLimit;
   #openapi: object | undefined;
@@ -84,7 +93,9 @@ export class Routes {
     this.#clock = parts.clock;
     this.#log = parts.log;
     this.#leaseMs = limits.leaseMs;
+    this.#pins = new Pins(parts.keys.manifestKey);
     this.#taps = new RateLimit(limits.tapsPerSecond, limits.tapBurst);
+    this.#pinTaps = new RateLimit(limits.pinsPerSecond, limits.pinBurst);
     this.#reports = new RateLimit(limits.reportsPerSecond, limits.reportsPerSecond);
     this.#wrongKeys = new RateLimit(limits.wrongKeysPerSecond, limits.wrongKeysPerSecond);
   }
@@ -125,13 +136,20 @@ export class Routes {
     const body = await readJson(request, Tap);
     if ("problem" in body) return body;
     const tap = body.value;
+    let presented: PresentedCredential;
+    if (tap.credential.kind === "card") presented = tap.credential;
+    else {
+      const pinWait = this.#pinTaps.take(agent.name, this.#clock.monotonic());
+      if (pinWait > 0) return { problem: "too-many-requests", retryAfterMs: pinWait };
+      presented = await this.#withProof(tap.credential);
+    }
     const now = this.#clock.wall();
     const leaseUntil = now + this.#leaseMs;
     const claimed = await this.#store.claim({
       agent,
       tapId: tap.tapId,
-      tapHash: createHash("sha256").update(JSON.stringify(tap)).digest(),
-      token: tap.credential.token,
+      tapHash: this.#pins.digest(JSON.stringify(tap)),
+      credential: presented,
       reader: tap.reader,
       printer: tap.printer,
       now,
@@ -139,29 +157,51 @@ export class Routes {
       limits: { jobs: JOBS_PER_TAP, chunks: CHUNKS_PER_TAP },
     });
     const serverTime = new Date(now).toISOString();
-    const seen = { agent: agent.name, reader: tap.reader, printer: tap.printer, tap: tap.tapId };
+    const { tapId, reader, printer, credential } = tap;
+    const seen = { agent: agent.name, reader, printer, tap: tapId, credential: credential.kind };
     switch (claimed.result) {
       case "reused":
         this.#log.warn(seen, "a tap id was used twice");
         return { problem: "tap-id-reused" };
       case "refused":
-        this.#log.info(seen, "tap refused");
-        return { json: { result: "refused", tapId: tap.tapId, serverTime } satisfies TapAnswer };
+      case "pin-needed": {
+        const { result } = claimed;
+        this.#log.info({ ...seen, result }, "tap refused");
+        return { json: { result, tapId, serverTime } satisfies TapAnswer };
+      }
       case "accepted": {
         const { user, displayName, claims } = claimed;
         this.#log.info({ ...seen, jobs: claims.length }, "tap accepted");
         const common = {
           agent: agent.name,
-          printer: tap.printer,
+          printer,
           user,
           leaseUntil: new Date(leaseUntil).toISOString(),
         };
         const jobs = claims.map((claim) => seal(manifestOf(claim, common), this.#keys.manifestKey));
-        const { tapId } = tap;
         const answer: TapAnswer = { result: "accepted", tapId, displayName, jobs, leaseMs: this.#leaseMs, serverTime };
         return { json: answer };
       }
     }
+  }
+
+  /** Takes as long for an unknown person as for a known one with a wrong PIN. */
+  async #withProof(credential: Exclude<Credential, { kind: "card" }>): Promise<PresentedCredential> {
+    switch (credential.kind) {
+      case "card-pin": {
+        const { kind, token, pin } = credential;
+        return { kind, token, proof: await this.#proofOf(pin, { token }) };
+      }
+      case "id-pin": {
+        const { kind, id, pin } = credential;
+        const idToken = this.#pins.idToken(id);
+        return { kind, idToken, proof: await this.#proofOf(pin, { idToken }) };
+      }
+    }
+  }
+
+  async #proofOf(pin: string, of: Parameters<ReleaseStore["pinOf"]>[0]): Promise<Uint8Array> {
+    return (await this.#pins.compute(pin, await this.#store.pinOf(of))).hash;
   }
 
   async #document(request: IncomingMessage, agent: Agent, jobId: string): Promise<Answer> {

@@ -1,6 +1,8 @@
 import { randomUUID } from "node:crypto";
 import type { Outcome } from "../protocol/schema.ts";
+import type { PinHash } from "./pins.ts";
 import { Sqlite } from "./sqlite.ts";
+import { SqlitePeople } from "./sqlite-people.ts";
 import type {
   Agent,
   AuditEntry,
@@ -31,6 +33,14 @@ interface JobRow {
   readonly chunks: Uint8Array;
 }
 
+interface TapRow {
+  readonly agent_id: number;
+  readonly tap_hash: Uint8Array;
+  /** Null: refused, or a PIN was needed. */
+  readonly user_id: number | null;
+  readonly pin_needed: number;
+}
+
 const JOB_COLUMNS = "j.seq, j.id, j.format, j.size, j.sha256, j.chunk_size, j.chunks";
 
 const claimOf = (claimId: string, job: JobRow): Claim => ({
@@ -46,10 +56,12 @@ const claimOf = (claimId: string, job: JobRow): Claim => ({
 /** What the server asks while agents tap, in SQLite. */
 export class SqliteReleaseStore implements ReleaseStore {
   protected readonly db: Sqlite;
+  protected readonly people: SqlitePeople;
   readonly #uuid: () => string;
 
   constructor(file: string, uuid: () => string = randomUUID) {
     this.db = Sqlite.open(file);
+    this.people = new SqlitePeople(this.db);
     this.#uuid = uuid;
   }
 
@@ -60,25 +72,26 @@ export class SqliteReleaseStore implements ReleaseStore {
     );
   }
 
+  async pinOf(credential: { token: string } | { idToken: string }): Promise<Omit<PinHash, "hash"> | undefined> {
+    return this.people.pinOf(credential);
+  }
+
   async claim(request: ClaimRequest): Promise<ClaimAnswer> {
     return this.db.atomic(() => {
-      const before = this.db.get<{ agent_id: number; tap_hash: Uint8Array; user_id: number | null }>(
-        "SELECT agent_id, tap_hash, user_id FROM taps WHERE id = ?",
+      const before = this.db.get<TapRow>(
+        "SELECT agent_id, tap_hash, user_id, pin_needed FROM taps WHERE id = ?",
         request.tapId,
       );
       if (before === undefined) return this.#claimFirst(request);
       const same = before.agent_id === request.agent.id && Buffer.compare(before.tap_hash, request.tapHash) === 0;
-      return same ? this.#claimAgain(request, before.user_id) : { result: "reused" };
+      return same ? this.#claimAgain(request, before) : { result: "reused" };
     });
   }
 
   #claimFirst(request: ClaimRequest): ClaimAnswer {
-    const { agent, tapId, token, reader, printer, now, leaseUntil, limits } = request;
-    const holder = this.db.get<{ id: number; name: string; display_name: string; enabled: number }>(
-      "SELECT u.id, u.name, u.display_name, u.enabled FROM cards c JOIN users u ON u.id = c.user_id WHERE c.token = ?",
-      token,
-    );
-    const user = holder?.enabled === 1 ? holder : undefined;
+    const { agent, tapId, credential, reader, printer, now, leaseUntil, limits } = request;
+    const judged = this.people.judge(credential, `${agent.id}/${reader}`, now);
+    const user = judged.result === "known" ? judged.person : undefined;
     const order = agent.releaseMode === "newest" ? "DESC LIMIT min(1, ?)" : "LIMIT ?";
     // Asked for a refused card too: how long a refusal takes must not tell why.
     const waiting = this.db.all<JobRow>(
@@ -88,11 +101,12 @@ export class SqliteReleaseStore implements ReleaseStore {
       limits.jobs,
     );
     this.db.run(
-      "INSERT INTO taps (id, agent_id, tap_hash, user_id, at) VALUES (?, ?, ?, ?, ?)",
+      "INSERT INTO taps (id, agent_id, tap_hash, user_id, pin_needed, at) VALUES (?, ?, ?, ?, ?, ?)",
       tapId,
       agent.id,
       request.tapHash,
       user?.id ?? null,
+      judged.result === "pin-needed" ? 1 : 0,
       now,
     );
     const claims: Claim[] = [];
@@ -114,21 +128,24 @@ export class SqliteReleaseStore implements ReleaseStore {
       );
       claims.push(claim);
     }
-    const seen = { tap: tapId, reader, printer, card: token.slice(0, MASKED_DIGITS) };
+    // Of a person's number nothing is shown: it has so few digits that a part of its token would tell it.
+    const card = credential.kind === "id-pin" ? {} : { card: credential.token.slice(0, MASKED_DIGITS) };
+    const seen = { tap: tapId, reader, printer, credential: credential.kind, ...card };
     const by = { actor: actorOf(agent), at: now };
-    if (user === undefined) {
-      const reason = holder === undefined ? "unknown card" : "disabled user";
-      this.record(by, "tap-refused", { ...seen, reason });
-      return { result: "refused" };
+    if (judged.result !== "known") {
+      this.record(by, `tap-${judged.result}`, { ...seen, reason: judged.why });
+      return { result: judged.result };
     }
-    this.record(by, "tap-accepted", { ...seen, user: user.name, jobs: claims.map((claim) => claim.jobId) });
-    return { result: "accepted", user: user.name, displayName: user.display_name, claims };
+    const { person } = judged;
+    this.record(by, "tap-accepted", { ...seen, user: person.name, jobs: claims.map((claim) => claim.jobId) });
+    return { result: "accepted", user: person.name, displayName: person.display_name, claims };
   }
 
-  #claimAgain({ tapId, leaseUntil }: ClaimRequest, userId: number | null): ClaimAnswer {
+  #claimAgain({ tapId, leaseUntil }: ClaimRequest, before: TapRow): ClaimAnswer {
+    if (before.pin_needed === 1) return { result: "pin-needed" };
     const user = this.db.get<{ name: string; display_name: string }>(
       "SELECT name, display_name FROM users WHERE id = ?",
-      userId,
+      before.user_id,
     );
     if (user === undefined) return { result: "refused" };
     const open = this.db.all<JobRow & { claim_id: string }>(
@@ -232,6 +249,7 @@ export class SqliteReleaseStore implements ReleaseStore {
       }
       this.db.run("DELETE FROM jobs WHERE ended_at <= ?", now - RETENTION_MS);
       this.db.run("DELETE FROM taps WHERE at <= ?", now - RETENTION_MS);
+      this.people.forgetReaders(now - RETENTION_MS);
       return over.map((job) => job.id);
     });
   }

@@ -1,7 +1,4 @@
-/** Raised with every change of the tables; an older database is brought up step by step, a newer one is refused. */
-export const SCHEMA_VERSION = 1;
-
-export const SCHEMA = `
+const TABLES = `
 CREATE TABLE users (
   id INTEGER PRIMARY KEY,
   name TEXT NOT NULL COLLATE NOCASE UNIQUE,
@@ -88,3 +85,35 @@ CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 
 CREATE TRIGGER audit_no_replace BEFORE INSERT ON audit WHEN EXISTS (SELECT 1 FROM audit WHERE seq = NEW.seq)
   BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
 `;
+
+/** PINs, numbers of people, and what becomes of wrong ones. */
+const PINS = `
+ALTER TABLE users ADD COLUMN id_token TEXT CHECK (length(id_token) = 64);
+CREATE UNIQUE INDEX users_id_token ON users (id_token);
+
+CREATE TABLE pins (
+  user_id INTEGER PRIMARY KEY REFERENCES users (id),
+  hash BLOB NOT NULL CHECK (length(hash) = 32),
+  salt BLOB NOT NULL CHECK (length(salt) >= 16),
+  cost_n INTEGER NOT NULL,
+  cost_r INTEGER NOT NULL,
+  cost_p INTEGER NOT NULL,
+  required INTEGER NOT NULL CHECK (required IN (0, 1)), -- with a card, too
+  set_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE lockouts (
+  kind TEXT NOT NULL CHECK (kind IN ('person', 'reader')),
+  subject TEXT NOT NULL, -- a user's id; an agent's id, a slash, and the reader's name
+  wrong INTEGER NOT NULL,
+  since INTEGER NOT NULL,
+  locks INTEGER NOT NULL,
+  locked_at INTEGER,
+  PRIMARY KEY (kind, subject)
+) STRICT, WITHOUT ROWID;
+
+ALTER TABLE taps ADD COLUMN pin_needed INTEGER NOT NULL DEFAULT 0 CHECK (pin_needed IN (0, 1));
+`;
+
+/** What brings a database from each version to the next, the first from none. A step that was released never changes. */
+export const STEPS: readonly string[] = [TABLES, PINS];

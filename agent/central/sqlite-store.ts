@@ -1,4 +1,5 @@
 import { CentralError } from "./central-error.ts";
+import type { PinHash } from "./pins.ts";
 import { MASKED_DIGITS, SqliteReleaseStore } from "./sqlite-release-store.ts";
 import type { AgentEntry, AuditEntry, By, Decision, JobEntry, NewJob, ReleaseMode, Store } from "./store.ts";
 
@@ -16,6 +17,37 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
     this.db.atomic(() => {
       this.db.run("UPDATE users SET enabled = ? WHERE id = ?", enabled ? 1 : 0, this.#knownUser(name));
       this.record(by, enabled ? "user-enabled" : "user-disabled", { user: name });
+    });
+  }
+
+  async setPin(by: By, user: string, pin: PinHash, asked: boolean | undefined): Promise<boolean> {
+    return this.db.atomic(() => {
+      const id = this.#knownUser(user);
+      const required = asked ?? this.people.pinIsRequired(id);
+      this.people.setPin(id, pin, required, by.at);
+      this.record(by, "pin-set", { user, required });
+      return required;
+    });
+  }
+
+  async clearPin(by: By, user: string): Promise<void> {
+    this.db.atomic(() => {
+      if (!this.people.clearPin(this.#knownUser(user))) throw new CentralError("pin-none", user);
+      this.record(by, "pin-cleared", { user });
+    });
+  }
+
+  async unlock(by: By, user: string): Promise<void> {
+    this.db.atomic(() => {
+      this.people.forgetGuesses(this.#knownUser(user));
+      this.record(by, "user-unlocked", { user });
+    });
+  }
+
+  async setId(by: By, user: string, idToken: string | null): Promise<void> {
+    this.db.atomic(() => {
+      if (!this.people.setId(this.#knownUser(user), idToken)) throw new CentralError("id-taken");
+      this.record(by, idToken === null ? "id-cleared" : "id-set", { user });
     });
   }
 

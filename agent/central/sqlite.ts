@@ -1,7 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { CentralError } from "./central-error.ts";
-import { SCHEMA, SCHEMA_VERSION } from "./sqlite-schema.ts";
+import { STEPS } from "./sqlite-schema.ts";
 
 /** How long one process waits while another (the server, a command of the administrator) writes. */
 const BUSY_MS = 5000;
@@ -36,8 +36,10 @@ export class Sqlite {
   #migrate(file: string): void {
     this.atomic(() => {
       const version = this.get<{ user_version: number }>("PRAGMA user_version")?.user_version ?? 0;
-      if (version > SCHEMA_VERSION) throw new CentralError("central-data-newer", file);
-      if (version === 0) this.#db.exec(`${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}`);
+      if (version > STEPS.length) throw new CentralError("central-data-newer", file);
+      if (version === STEPS.length) return;
+      for (const step of STEPS.slice(version)) this.#db.exec(step);
+      this.#db.exec(`PRAGMA user_version = ${STEPS.length}`);
     });
   }
 

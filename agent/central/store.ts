@@ -1,4 +1,5 @@
 import type { Outcome } from "../protocol/schema.ts";
+import type { PinHash } from "./pins.ts";
 
 /**
  * All that the central server remembers, behind one narrow door, so that another database can take SQLite's place.
@@ -10,6 +11,14 @@ export interface Store extends ReleaseStore {
   addUser(by: By, name: string, displayName: string): Promise<void>;
   /** `user-unknown` */
   enableUser(by: By, name: string, enabled: boolean): Promise<void>;
+  /** `required`: a card alone is not enough; undefined: as it was. Ends a lock. True if it is required. `user-unknown` */
+  setPin(by: By, user: string, pin: PinHash, required: boolean | undefined): Promise<boolean>;
+  /** `user-unknown`, `pin-none` */
+  clearPin(by: By, user: string): Promise<void>;
+  /** Forgets wrong PINs, and ends a lock that they led to. `user-unknown` */
+  unlock(by: By, user: string): Promise<void>;
+  /** The number that a person without a card types; null: none. `user-unknown`, `id-taken` */
+  setId(by: By, user: string, idToken: string | null): Promise<void>;
   /** `user-unknown`, `card-taken` */
   addCard(by: By, user: string, token: string): Promise<void>;
   /** `card-unknown` */
@@ -33,6 +42,8 @@ export interface Store extends ReleaseStore {
 export interface ReleaseStore {
   /** The enabled agent of this name. */
   agent(name: string): Promise<KnownAgent | undefined>;
+  /** What a PIN typed with this credential is computed with; undefined where there is nobody, or no PIN. */
+  pinOf(credential: { token: string } | { idToken: string }): Promise<Omit<PinHash, "hash"> | undefined>;
   claim(request: ClaimRequest): Promise<ClaimAnswer>;
   /** The agent's claims without an outcome, oldest first, at most `limit`. */
   claimsOf(agent: Agent, limit: number): Promise<readonly OpenClaim[]>;
@@ -78,15 +89,21 @@ export interface AgentEntry extends Omit<Agent, "id"> {
 export interface ClaimRequest {
   readonly agent: Agent;
   readonly tapId: string;
-  /** SHA-256 of the whole tap: another tap under the same id is told apart by it. */
+  /** A keyed hash of the whole tap: another tap under the same id is told apart by it. */
   readonly tapHash: Uint8Array;
-  readonly token: string;
+  readonly credential: PresentedCredential;
   readonly reader: string;
   readonly printer: string;
   readonly now: number;
   readonly leaseUntil: number;
   readonly limits: { readonly jobs: number; readonly chunks: number };
 }
+
+/** A credential without anything that a person typed. `proof` is to be compared with the hash of the stored PIN. */
+export type PresentedCredential =
+  | { readonly kind: "card"; readonly token: string }
+  | { readonly kind: "card-pin"; readonly token: string; readonly proof: Uint8Array }
+  | { readonly kind: "id-pin"; readonly idToken: string; readonly proof: Uint8Array };
 
 export type ClaimAnswer =
   | {
@@ -96,6 +113,8 @@ export type ClaimAnswer =
       readonly claims: readonly Claim[];
     }
   | { readonly result: "refused" }
+  /** The card is known and its person must type the PIN, too. */
+  | { readonly result: "pin-needed" }
   /** The tap id was used for another tap, or by another agent. */
   | { readonly result: "reused" };
 

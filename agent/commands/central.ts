@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { userInfo } from "node:os";
-import { text } from "node:stream/consumers";
 import type { Administration } from "../central/administration.ts";
 import { RELEASE_MODES, type ReleaseMode } from "../central/store.ts";
+import { addUser, clearId, clearPin, setId, setPin, unlockUser, wordOrInput } from "./central-user.ts";
 import { type Command, CommandError, EXIT, type Invocation, textOption } from "./command.ts";
 
 const DEFAULT_LISTEN = "0.0.0.0:8631";
@@ -12,8 +12,12 @@ const LARGE_BYTES = 64 * 2 ** 20;
 const HELP = `
 usage: printgate central init [--host NAME ...]
        printgate central serve [--listen ADDRESS:PORT]
-       printgate central user add NAME [--display-name TEXT]
+       printgate central user add NAME [--display-name TEXT] [--id NUMBER]
        printgate central user disable|enable NAME
+       printgate central user set-pin NAME [--required|--optional] [--generate]
+       printgate central user clear-pin|unlock NAME
+       printgate central user set-id NAME NUMBER
+       printgate central user clear-id NAME
        printgate central card add --user NAME NUMBER
        printgate central card remove NUMBER
        printgate central job add FILE --user NAME [--title TEXT] [--format MIME] [--expires 4h]
@@ -28,7 +32,12 @@ usage: printgate central init [--host NAME ...]
   --host NAME     a host name or IP address that agents reach the server by; may be repeated
                   (default: localhost, 127.0.0.1 and ::1)
   --listen A:P    where to serve (default: ${DEFAULT_LISTEN})
-  NUMBER          the card number as \`printgate card convert\` prints it; - reads it from standard input
+  NUMBER          the card number as \`printgate card convert\` prints it, or the number that a person types with the
+                  PIN, 1 to 16 digits; - reads it from standard input
+  --required, --optional
+                  whether the person's card is not enough without the PIN (default: as before; at first optional)
+  --generate      make a PIN of 6 digits and print it, once; else the PIN, 4 to 16 digits, is asked for, or read from
+                  standard input where that is no terminal
   --format MIME   the document's format (default: told from its first bytes: PDF, PWG and Apple raster, PCL,
                   PostScript, JPEG)
   --expires TIME  how long the job is held: 90s, 30m, 4h, 2d (default: 4h)
@@ -37,6 +46,7 @@ usage: printgate central init [--host NAME ...]
   --url URL       how this agent reaches the server (default: the first --host of init, port 8631)
 
 All but init and serve work while the server runs.
+After 5 wrong PINs a person is locked for 15 minutes, the next time for 30, at most for a day; \`user unlock\` ends it.
 \`agent add\` prints the agent's configuration, with its keys, on standard output.
 \`job decide\` is for jobs listed as unsettled (their agent fell silent while it had them) or in-doubt (the printer's
 last word is unknown): look at the printer's tray first. held makes it claimable again.`;
@@ -58,6 +68,10 @@ export const command: Command = {
     host: { type: "string", multiple: true },
     listen: { type: "string" },
     "display-name": { type: "string" },
+    id: { type: "string" },
+    required: { type: "boolean" },
+    optional: { type: "boolean" },
+    generate: { type: "boolean" },
     user: { type: "string" },
     title: { type: "string" },
     format: { type: "string" },
@@ -87,15 +101,12 @@ export const command: Command = {
 const ACTIONS: Readonly<Record<string, Action>> = {
   init: { words: 0, options: ["host"], run: init },
   serve: { words: 0, options: ["listen"], run: serve },
-  "user add": {
-    words: 1,
-    options: ["display-name"],
-    run: administer(async (admin, invocation, [name = ""]) => {
-      await admin.addUser(name, textOption(invocation, "display-name"));
-      invocation.terminal.line(`user ${name} added`);
-      return { user: name };
-    }),
-  },
+  "user add": { words: 1, options: ["display-name", "id"], run: administer(addUser) },
+  "user set-pin": { words: 1, options: ["required", "optional", "generate"], run: administer(setPin) },
+  "user clear-pin": { words: 1, options: [], run: administer(clearPin) },
+  "user unlock": { words: 1, options: [], run: administer(unlockUser) },
+  "user set-id": { words: 2, options: [], run: administer(setId) },
+  "user clear-id": { words: 1, options: [], run: administer(clearId) },
   "user disable": { words: 1, options: [], run: enableUser(false) },
   "user enable": { words: 1, options: [], run: enableUser(true) },
   "card add": {
@@ -103,7 +114,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     options: ["user"],
     run: administer(async (admin, invocation, [number = ""]) => {
       const user = neededOption(invocation, "user");
-      await admin.addCard(user, await cardNumber(number));
+      await admin.addCard(user, await wordOrInput(number));
       invocation.terminal.line(`card added for ${user}`);
       return { user };
     }),
@@ -112,7 +123,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
     words: 1,
     options: [],
     run: administer(async (admin, { terminal }, [number = ""]) => {
-      await admin.removeCard(await cardNumber(number));
+      await admin.removeCard(await wordOrInput(number));
       terminal.line("card removed");
       return {};
     }),
@@ -281,11 +292,6 @@ function neededOption(invocation: Invocation, name: string): string {
   const value = textOption(invocation, name);
   if (value === undefined) throw new CommandError("usage", `--${name} is needed`);
   return value;
-}
-
-/** A card number among the arguments shows in the process list; from standard input it does not. */
-async function cardNumber(word: string): Promise<string> {
-  return word === "-" ? (await text(process.stdin)).trim() : word;
 }
 
 const UNITS_MS: Readonly<Record<string, number>> = { s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };

@@ -1,5 +1,6 @@
 import { controlSocketPath } from "../agent.ts";
 import { type AgentStatus, duration, verdictOf } from "../health/status.ts";
+import type { TapTrace } from "../release/trace.ts";
 import { type Command, CommandError, EXIT } from "./command.ts";
 import { configOf, statusOf } from "./configured-agent.ts";
 
@@ -38,7 +39,18 @@ function describe(status: AgentStatus, verdict: ReturnType<typeof verdictOf>): s
     `ledger   ${ledger.open} open, ${ledger.unreported} to report, ${ledger.inDoubt} in doubt`,
     ...taps.slice(-5).map((tap) => {
       const jobs = tap.jobs.map(({ word }) => word ?? "under way").join(", ");
-      return `tap      ${tap.at} ${tap.reader} card ${tap.card ?? "?"}: ${tap.signal ?? "…"}${jobs === "" ? "" : ` (${jobs})`}`;
+      return `tap      ${tap.at} ${tap.reader} ${credentialOf(tap)}: ${tap.signal ?? "…"}${jobs === "" ? "" : ` (${jobs})`}`;
     }),
   ];
+}
+
+function credentialOf({ credential, card = "?" }: TapTrace): string {
+  switch (credential) {
+    case "card-pin":
+      return `card ${card} and PIN`;
+    case "id-pin":
+      return "number and PIN";
+    default: // also of a tap that failed before it had one
+      return `card ${card}`;
+  }
 }

@@ -13,6 +13,8 @@ import { type Checked, PLACEHOLDER, Schema } from "./schema.ts";
 export type TomlTable = Readonly<Record<string, unknown>>;
 
 const PCPROX_IDS: TomlTable = { vendor_id: PCPROX.vendorId, product_id: PCPROX.productId };
+/** People leave more than this between two keys. */
+const MAX_CARD_GAP_MS = 100;
 
 /** A problem as the checks find it; file and line come later. */
 interface Finding {
@@ -147,6 +149,7 @@ function together(raw: TomlTable): Finding[] {
     ...twice("reader", "family", readers.map(device)),
     ...printers.flatMap((printer, index) => ofPrinter(printer, ["printer", index])),
     ...readers.flatMap((reader, index) => ofReader(reader, ["reader", index], printerNames)),
+    ...readers.flatMap((reader, index) => ofKeypad(reader, ["reader", index], readers)),
     ...backupPin(raw),
   ];
 }
@@ -255,6 +258,16 @@ function ofReader(reader: TomlTable, path: KeyPath, printers: readonly string[])
     if (reader.min_length === undefined) conflict("max_length", "is smaller than min_length");
     else conflict("min_length", "is larger than max_length");
   }
+  if (larger(reader.key_timeout_ms, reader.entry_timeout_ms)) {
+    conflict("key_timeout_ms", "is larger than entry_timeout_ms");
+  }
+  if (reader.keypad === "shared" && !(Number(reader.inter_key_timeout_ms ?? Number.NaN) <= MAX_CARD_GAP_MS)) {
+    const key = reader.inter_key_timeout_ms === undefined ? "keypad" : "inter_key_timeout_ms";
+    conflict(
+      key,
+      `shared needs inter_key_timeout_ms of ${MAX_CARD_GAP_MS} or less: by it a card's keys are told from a person's`,
+    );
+  }
   if (larger(reader.inter_key_timeout_ms, reader.max_frame_ms)) {
     conflict("inter_key_timeout_ms", "is larger than max_frame_ms");
   }
@@ -283,6 +296,40 @@ function ofOsdp({ path: device, connect, secure, scbk }: TomlTable, path: KeyPat
       : []),
     ...(secure === false && scbk !== undefined ? conflict("scbk", "is of no use with secure = false") : []),
   ];
+}
+
+/** A keypad that stands beside its reader. */
+function ofKeypad(keypad: TomlTable, path: KeyPath, readers: readonly TomlTable[]): Finding[] {
+  const { keypad_of, credentials, name, printer } = keypad;
+  const names = readers.map((reader) => reader.name).filter((other) => typeof other === "string");
+  const of = readers.find((reader) => reader.name === keypad_of);
+  const conflict = (key: string, message: string): Finding => ({
+    code: "config-conflict",
+    path: [...path, key],
+    message,
+  });
+  if (typeof keypad_of !== "string") {
+    const idle = keypad.keypad !== undefined && keypad.keypad !== "none" && !takesPins(keypad);
+    return idle ? [conflict("keypad", "needs keypad_of, or credentials with a PIN: nobody takes its keys")] : [];
+  }
+  if (of === undefined) {
+    const meant = nearest(
+      keypad_of,
+      names.filter((other) => other !== name),
+    );
+    const suggestion = meant === undefined ? undefined : `did you mean ${JSON.stringify(meant)}?`;
+    return [{ ...conflict("keypad_of", "there is no such [[reader]]"), suggestion }];
+  }
+  if (keypad_of === name) return [conflict("keypad_of", "is this reader itself; leave it out")];
+  if (of.keypad_of !== undefined) return [conflict("keypad_of", "is a keypad of another reader itself")];
+  if (of.printer !== printer) return [conflict("printer", "is not that of the reader whose keypad it is")];
+  if (credentials !== undefined) return [conflict("credentials", "belongs to the reader whose keypad this is")];
+  if (!takesPins(of)) return [conflict("keypad_of", "is a reader whose credentials have no PIN")];
+  return [];
+}
+
+function takesPins({ credentials }: TomlTable): boolean {
+  return Array.isArray(credentials) && credentials.some((kind) => kind === "card-pin" || kind === "id-pin");
 }
 
 function larger(a: unknown, b: unknown): boolean {

@@ -1,5 +1,5 @@
 import * as z from "zod/mini";
-import { LAYOUTS, TERMINATORS } from "../../drivers/readers/hid-keyboard/settings.ts";
+import { KEYPADS, LAYOUTS, TERMINATORS } from "../../drivers/readers/hid-keyboard/settings.ts";
 import { GENERIC } from "../../drivers/readers/line/presets.ts";
 import { CHECKSUM_NAMES, FRAMINGS, PRESET_NAMES } from "../../drivers/readers/line/settings.ts";
 import { CHECK_NAMES, DEFAULT_KEY } from "../../drivers/readers/osdp/settings.ts";
@@ -41,6 +41,35 @@ const common = (kind: Kind, example: string) => ({
   max_reads_per_10s: key(z._default(whole(1, 10_000), 5), {
     doc: "More reads than this in 10 s are dropped.",
     unit: "reads",
+  }),
+  ...keypad(),
+});
+
+/** As the protocol's kinds of credentials (agent/protocol/schema.ts). */
+const CREDENTIALS = ["card", "card-pin", "id-pin"] as const;
+
+const keypad = () => ({
+  credentials: key(z._default(list("a list of card, card-pin and id-pin", oneOf(CREDENTIALS), 1), ["card"]), {
+    doc: "What it takes: a card; a card and a PIN (beside card: only when the central server asks for it); a number, #, a PIN.",
+  }),
+  pin_length: key(z.optional(whole(4, 16)), {
+    doc: "Where all PINs have this length: the last digit ends a PIN, without #; a read of so many digits is one when it is awaited.",
+    unit: "digits",
+    otherwise: "# ends a PIN",
+    example: "6",
+  }),
+  key_timeout_ms: key(z._default(whole(1000, 60_000), 10_000), {
+    doc: "The longest time to wait for the next key of a PIN.",
+    unit: "ms",
+  }),
+  entry_timeout_ms: key(z._default(whole(5000, 300_000), 60_000), {
+    doc: "The longest time of a whole entry, from its card or first key.",
+    unit: "ms",
+  }),
+  keypad_of: key(z.optional(name()), {
+    doc: "It is the keypad of this other [[reader]], whose credentials its keys complete.",
+    otherwise: "its own",
+    example: '"front"',
   }),
 });
 
@@ -147,6 +176,9 @@ const HidKeyboard = z.strictObject({
   ...whichOfTheKind(),
   layout: key(z._default(oneOf(LAYOUTS), "us"), {
     doc: "The keyboard layout that the reader is set to; this computer's own does not matter.",
+  }),
+  keypad: key(z._default(oneOf(KEYPADS), "none"), {
+    doc: "only: a numeric keypad, no reader: digits, *, and Enter as #. shared: a reader with such a keypad of its own.",
   }),
   terminators: key(
     z._default(list("a list of enter, keypad-enter and tab", oneOf(TERMINATORS)), ["enter", "keypad-enter"]),

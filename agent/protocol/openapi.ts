@@ -4,6 +4,7 @@ import { PROBLEMS, type ProblemCode } from "./problems.ts";
 import {
   AgentClaims,
   AgentSelf,
+  Credential,
   Envelope,
   LeaseAnswer,
   LeaseRenewal,
@@ -11,6 +12,8 @@ import {
   Name,
   Outcome,
   OutcomeAnswer,
+  PersonalId,
+  Pin,
   Problem,
   Sha256,
   Tap,
@@ -24,6 +27,7 @@ import {
 export const PUBLISHED = {
   AgentClaims,
   AgentSelf,
+  Credential,
   Envelope,
   LeaseAnswer,
   LeaseRenewal,
@@ -31,6 +35,8 @@ export const PUBLISHED = {
   Name,
   Outcome,
   OutcomeAnswer,
+  PersonalId,
+  Pin,
   Problem,
   Sha256,
   Tap,
@@ -100,7 +106,7 @@ export function openapi() {
           summary: "Who is it, what waits, and claim it; repeatable with the same tapId",
           requestBody: body("Tap"),
           responses: {
-            200: answer("Accepted with the claimed jobs, or refused.", "TapAnswer"),
+            200: answer("Accepted with the claimed jobs, refused, or a PIN is needed with the card.", "TapAnswer"),
             ...problems([...WITH_BODY, "tap-id-reused"]),
           },
         },

@@ -14,13 +14,29 @@ const Base64Url = z.string().check(z.regex(/^[A-Za-z0-9_-]+$/), z.maxLength(1_50
 /** A card token: HMAC-SHA-256 of the card number under the site key, lower-case hex. */
 export const CardToken = Sha256;
 
+/** What a person types, and never in a log. Shorter PINs are guessed, longer ones are not remembered. */
+export const PIN_LENGTH = { min: 4, max: 16 } as const;
+export const Pin = z.string().check(z.regex(/^[0-9]{4,16}$/));
+/** The number by which a person without a card is known; it may be on a badge or in a list, so it proves nothing alone. */
+export const MAX_ID_LENGTH = 16;
+export const PersonalId = z.string().check(z.regex(/^[0-9]{1,16}$/));
+
+export const Credential = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("card"), token: CardToken }),
+  z.strictObject({ kind: z.literal("card-pin"), token: CardToken, pin: Pin }),
+  z.strictObject({ kind: z.literal("id-pin"), id: PersonalId, pin: Pin }),
+]);
+export type Credential = z.infer<typeof Credential>;
+export const CREDENTIAL_KINDS = ["card", "card-pin", "id-pin"] as const satisfies readonly Credential["kind"][];
+export type CredentialKind = Credential["kind"];
+
 export const Tap = z.strictObject({
   /** Made by the agent; a repeated request with the same id gets the same answer. */
   tapId: Uuid,
   at: Time,
   reader: Name,
   printer: Name,
-  credential: z.strictObject({ kind: z.literal("card"), token: CardToken }),
+  credential: Credential,
 });
 export type Tap = z.infer<typeof Tap>;
 
@@ -62,8 +78,10 @@ export const TapAnswer = z.discriminatedUnion("result", [
     leaseMs: z.int().check(z.gte(1000), z.lte(86_400_000)),
     serverTime: Time,
   }),
-  /** Unknown card, unknown person and denied are one answer, so that nobody can probe. */
+  /** Unknown card, unknown person, wrong PIN, locked and denied are one answer, so that nobody can probe. */
   z.strictObject({ result: z.literal("refused"), tapId: Uuid, serverTime: Time }),
+  /** To a card alone, whose person must type a PIN too: nothing is claimed; card and PIN come as a tap of their own. */
+  z.strictObject({ result: z.literal("pin-needed"), tapId: Uuid, serverTime: Time }),
 ]);
 export type TapAnswer = z.infer<typeof TapAnswer>;
 

@@ -4,12 +4,14 @@ import type { Log } from "../../drivers/log.ts";
 import type { Printer, PrinterState } from "../../drivers/printer.ts";
 import type { Read, Signal } from "../../drivers/reader.ts";
 import { openManifest } from "../protocol/envelope.ts";
-import type { Manifest, TapAnswer } from "../protocol/schema.ts";
+import type { Credential, Manifest, TapAnswer } from "../protocol/schema.ts";
 import { Claims } from "./claims.ts";
 import { PrinterExecutor } from "./executor.ts";
-import { signalForEnd, signalForFailure } from "./feedback.ts";
+import { signalForAnswer, signalForEnd, signalForFailure } from "./feedback.ts";
+import { Keypad } from "./keypad.ts";
 import type { Claim, Ledger } from "./ledger.ts";
 import { hasEnded, type Release, resume } from "./machine.ts";
+import type { EntryRules } from "./pin-entry.ts";
 import type { Central } from "./ports.ts";
 import { ReleaseError } from "./release-error.ts";
 import { Reporter } from "./reporter.ts";
@@ -29,6 +31,8 @@ export interface LoopContext {
   /** The conversion pipeline and the keyed hash; throws a `CodedError` for a read that is no card. */
   readonly toToken: (reader: string, read: Read) => string;
   readonly signal: (reader: string, signal: Signal) => void;
+  /** The readers with a keypad, by name; any other takes cards alone, and no keys. */
+  readonly keypads?: ReadonlyMap<string, EntryRules & { readonly printer: string }>;
   /** Called at every stage of a tap. */
   readonly traced?: (trace: TapTrace, stage: Stage | "signal") => void;
 }
@@ -44,6 +48,7 @@ export class ReleaseLoop {
   readonly #executors = new Map<string, PrinterExecutor>();
   readonly #reporter: Reporter;
   readonly #claims: Claims;
+  readonly #keypads = new Map<string, Keypad>();
   readonly #traceOf = new Map<string, { readonly trace: TapTrace; readonly at: number }>();
   readonly #traces: TapTrace[] = [];
   readonly #stopping = new AbortController();
@@ -54,6 +59,15 @@ export class ReleaseLoop {
     const { central, ledger, spool, clock, log } = context;
     for (const [name, printer] of context.printers) {
       this.#executors.set(name, new PrinterExecutor({ printer, central, ledger, spool, clock, log }));
+    }
+    for (const [reader, rules] of context.keypads ?? []) {
+      const keypad = new Keypad({
+        ...{ rules, clock },
+        present: (credential, at) => this.#begin(reader, rules.printer, credential, at),
+        signal: (signal) => this.#signal(reader, signal),
+        count: (event) => this.#count(event),
+      });
+      this.#keypads.set(reader, keypad);
     }
     const reported = (claimId: string) => this.#reported(claimId);
     this.#reporter = new Reporter({ central, ledger, clock, log, reported });
@@ -113,9 +127,41 @@ export class ReleaseLoop {
   /** One presentation of a card. Never throws; what goes wrong is counted, logged and told at the reader. */
   read(reader: string, printerName: string, read: Read, at: number): void {
     if (this.#stopping.signal.aborted) return;
+    const { toToken } = this.#context;
+    const credential = (): Credential => ({ kind: "card", token: toToken(reader, read) });
+    const keypad = this.#keypads.get(reader);
+    if (keypad === undefined) {
+      this.#begin(reader, printerName, credential, at);
+      return;
+    }
+    if (keypad.takesAsPin(read)) {
+      keypad.keys(read.text, at);
+      return;
+    }
+    let token: string;
+    try {
+      token = toToken(reader, read);
+    } catch {
+      // It fails there again, and is told as any other tap that is no card.
+      this.#begin(reader, printerName, credential, at);
+      return;
+    }
+    keypad.card(token, at);
+  }
+
+  /** Keys of a reader's keypad. They may be a PIN: nothing that is logged, counted or traced tells which they were. */
+  keys(reader: string, keys: string, at: number): void {
+    if (this.#stopping.signal.aborted) return;
+    const keypad = this.#keypads.get(reader);
+    if (keypad === undefined) this.#count("entry-key-ignored");
+    else keypad.keys(keys, at);
+  }
+
+  /** A credential is whole. It is read before this returns. */
+  #begin(reader: string, printerName: string, credential: () => Credential, at: number): void {
     if (this.#taps.size >= MAX_TAPS) {
       this.#count("tap-flood");
-      this.#context.signal(reader, "fault");
+      this.#signal(reader, "fault");
       return;
     }
     const trace: TapTrace = {
@@ -128,7 +174,7 @@ export class ReleaseLoop {
     };
     this.#traces.push(trace);
     if (this.#traces.length > KEPT_TRACES) this.#traces.shift();
-    const tap = this.#tap(trace, read, at)
+    const tap = this.#tap(trace, credential, at)
       .catch((error: unknown) => {
         this.#failed(trace, error);
         // The server may have claimed jobs in an answer that was lost.
@@ -147,6 +193,7 @@ export class ReleaseLoop {
 
   async stop(): Promise<void> {
     this.#stopping.abort();
+    for (const keypad of this.#keypads.values()) keypad.stop();
     await Promise.all(this.#taps.values());
     await Promise.all([...this.#executors.values()].map((executor) => executor.stop()));
     // What was given back is free for the next tap only when the central server knows: one try, not more.
@@ -155,15 +202,16 @@ export class ReleaseLoop {
     await this.#claims.stop();
   }
 
-  async #tap(trace: TapTrace, read: Read, at: number): Promise<void> {
+  async #tap(trace: TapTrace, credentialOf: () => Credential, at: number): Promise<void> {
     const { central, clock, log, printers } = this.#context;
     const { signal } = this.#stopping;
     const printer = printers.get(trace.printer);
     const executor = this.#executors.get(trace.printer);
     if (printer === undefined || executor === undefined)
       throw new Error("a reader is bound to a printer that is not there");
-    const token = this.#context.toToken(trace.reader, read);
-    trace.card = token.slice(0, 8);
+    const credential = credentialOf();
+    trace.credential = credential.kind;
+    if (credential.kind !== "id-pin") trace.card = credential.token.slice(0, 8);
     const stage = (name: Stage) => this.#stage(trace, name, at);
     stage("converted");
     await this.#claims.ready();
@@ -174,7 +222,7 @@ export class ReleaseLoop {
         at: trace.at,
         reader: trace.reader,
         printer: trace.printer,
-        credential: { kind: "card", token },
+        credential,
       },
       signal,
     );
@@ -187,12 +235,19 @@ export class ReleaseLoop {
     this.#count(answer.result);
     const jobs = answer.result === "accepted" ? answer.jobs.length : 0;
     const { tapId, reader, card } = trace;
-    log.info({ tap: tapId, reader, printer: trace.printer, card, result: answer.result, jobs }, "tap");
-    if (answer.result === "refused") return this.#tell(trace, "unknown-card");
-    if (answer.jobs.length === 0) return this.#tell(trace, "no-jobs");
-    this.#tell(trace, "accepted");
+    const { kind } = credential;
+    log.info(
+      { tap: tapId, reader, printer: trace.printer, credential: kind, card, result: answer.result, jobs },
+      "tap",
+    );
+    const keypad = this.#keypads.get(reader);
+    const asksForPin = keypad?.asksForPin === true;
+    const { result } = answer;
+    this.#tell(trace, signalForAnswer({ result, jobs, credential: kind, asksForPin, queued: executor.depth > 0 }));
+    if (answer.result === "pin-needed" && credential.kind === "card") keypad?.pinNeeded(credential.token);
     // Counted from the question: the server's time runs since then.
-    this.#accept(trace, answer, executor, preflight, askedAt + answer.leaseMs, at);
+    if (answer.result === "accepted" && jobs > 0)
+      this.#accept(trace, answer, executor, preflight, askedAt + answer.leaseMs, at);
   }
 
   #accept(
@@ -289,8 +344,18 @@ export class ReleaseLoop {
 
   #tell(trace: TapTrace, signal: Signal): void {
     trace.signal = signal;
-    this.#context.signal(trace.reader, signal);
+    this.#signal(trace.reader, signal);
     this.#context.traced?.(trace, "signal");
+  }
+
+  /** A reader that breaks its contract and throws must not cost a release. */
+  #signal(reader: string, signal: Signal): void {
+    try {
+      this.#context.signal(reader, signal);
+    } catch (error) {
+      this.#count("signal-failed");
+      this.#context.log.error({ reader, signal, err: error }, "a reader's signal failed");
+    }
   }
 
   #stage(trace: TapTrace, stage: Stage, at: number): void {

@@ -1,5 +1,5 @@
 import type { Signal } from "../../drivers/reader.ts";
-import type { Word } from "../protocol/schema.ts";
+import type { CredentialKind, Word } from "../protocol/schema.ts";
 
 /** The stages of a tap, in order; those from `fetched` on are of its first job, `reported` of its last. */
 export const STAGES = [
@@ -31,6 +31,7 @@ export interface TapTrace {
   /** Milliseconds from the last byte of the read. */
   readonly stagesMs: Partial<Record<Stage, number>>;
   readonly jobs: TracedJob[];
+  credential?: CredentialKind;
   /** The first 8 hex digits of the card token. */
   card?: string;
   signal?: Signal;

@@ -107,12 +107,16 @@ const LISTENING: readonly Listening[] = [
   lineOf("fat820w", { preset: "fat820w" }, "\x02S5235092385=8\x03", "5235092385=8"),
   lineOf("magstripe", { preset: "magstripe", checksum: "lrc-track" }, "%A?[;57019351?9\r", "57019351"),
   lineOf("sum8", { checksum: "sum8" }, "1234CA\r", "1234"),
-  ...LAYOUTS.map(
-    (layout): Listening => ({
-      name: `hid-keyboard-${layout}`,
+  ...[
+    ...LAYOUTS.map((layout) => ({ layout, keypad: "none" as const })),
+    { layout: "us", keypad: "shared" } as const,
+  ].map(
+    ({ layout, keypad }): Listening => ({
+      name: `hid-keyboard-${keypad === "shared" ? "keypad" : layout}`,
       make: () =>
         new KeyboardDecoder({
           layout,
+          keypad,
           sentinels: "keep",
           terminators: ["enter", "keypad-enter"],
           interKeyTimeoutMs: 250,

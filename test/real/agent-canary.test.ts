@@ -1,4 +1,4 @@
-import { createHmac } from "node:crypto";
+import { createHash, createHmac } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -13,6 +13,10 @@ import { until } from "./until.ts";
 /** What the readers send for Ada's card and for a stranger's; their card numbers are the same bytes the other way round. */
 const ADAS = "C0FFEE7AB1E501";
 const STRANGERS = "BADC0FFEE0DD17";
+/** Typed at the reader's keypad, which sends them as lines; and the number of the person, which the central server knows. */
+const PIN = "7351902864";
+const WRONG_PIN = "9827640315";
+const PERSONAL_ID = "2026004271839";
 const MALFORMED = "CANARY-READ-NOT-A-CARD";
 const MARKER = "CANARY-IN-THE-DOCUMENT";
 const DOCUMENT = Buffer.from(`%PDF-1.7 ${MARKER} `.repeat(40_000));
@@ -55,9 +59,12 @@ beforeAll(async () => {
   installed = await site.install({
     printer: `uri = "ipp://127.0.0.1:${printer.port}/ipp/print"`,
     agent: 'log_level = "debug"',
+    readerLines: `credentials = ["card", "card-pin", "id-pin"]\npin_length = ${PIN.length}`,
     pipeline: "'regex(^;([0-9A-F]+)=) | hexDecode | reverseBytes | toHex(upper)'",
   });
   await site.administration.addCard(PERSON, reversed(ADAS));
+  await site.administration.setPin(PERSON, false, PIN);
+  await site.administration.setId(PERSON, PERSONAL_ID);
   const configuration = await readFile(installed.configPath, "utf8");
   bearerKey = /bearer_key = "(.*)"/.exec(configuration)?.[1] ?? "";
   cardKey = /card_key = "(.*)"/.exec(configuration)?.[1] ?? "";
@@ -87,6 +94,10 @@ function canaries(): Record<string, string[]> {
       ...numbers.map((number) => BigInt(`0x${number}`).toString()),
     ],
     "a whole card token": tokens.flatMap(formsOf),
+    "a PIN or a person's number": [PIN, WRONG_PIN, PERSONAL_ID].flatMap((secret) => [
+      ...formsOf(secret),
+      createHash("sha256").update(secret).digest("hex"),
+    ]),
     "the bearer key": [...formsOf(bearerKey), ...formsOf(bearerKey.replace(/^.*\./, ""))],
     "the card key": [...formsOf(key), cardKey],
     "the document": formsOf(MARKER),
@@ -116,6 +127,17 @@ test("whatever happens, no card number, key or document byte is in anything that
   expect(await tap(STRANGERS)).toMatchObject({ signal: "unknown-card" });
   expect(await agent.tap(MALFORMED)).toMatchObject({ code: expect.stringMatching(/^card-/) });
   await agent.send(`;${ADAS}\u0001${ADAS}${ADAS.repeat(200)}`);
+
+  // A PIN that is needed, wrong, right, and one that nobody waits for.
+  await site.administration.setPin(PERSON, true, PIN);
+  await submit();
+  expect(await tap(ADAS)).toMatchObject({ signal: "enter-pin" });
+  expect(await agent.tap(WRONG_PIN)).toMatchObject({ signal: "denied", credential: "card-pin" });
+  expect(await tap(ADAS)).toMatchObject({ signal: "enter-pin" });
+  expect(await agent.tap(PIN)).toMatchObject({ signal: "printed", credential: "card-pin" });
+  expect(await agent.tap(PIN)).toMatchObject({ code: expect.stringMatching(/^card-/) });
+  await call("central", "user", "set-id", PERSON, "not a number", "--data", site.centralFolder);
+  await site.administration.setPin(PERSON, false, PIN);
 
   // The printer: jammed, cut off in the middle of the document, away.
   await submit();
@@ -206,4 +228,5 @@ test("whatever happens, no card number, key or document byte is in anything that
   // The search itself finds what is there.
   expect(find("the configuration", Buffer.from(good))).toHaveLength(2);
   expect(find("a document", DOCUMENT)).toHaveLength(1);
+  expect(find("a PIN", Buffer.from(`{"pin":"${WRONG_PIN}"}`))).toHaveLength(1);
 }, 60_000);

@@ -23,6 +23,8 @@ export interface AgentSetup {
   readonly reader?: string;
   /** Of the reader, as TOML. */
   readonly pipeline?: string;
+  /** More lines for the [[reader]] table. */
+  readonly readerLines?: string;
   /** More lines for the [agent] table. */
   readonly agent?: string;
   /** The port by which the agent reaches the central server, if not directly. */
@@ -117,6 +119,7 @@ repeat_hold_ms = 0
 max_reads_per_10s = 10000
 ${reader}
 ${setup.pipeline === undefined ? "" : `pipeline = ${setup.pipeline}`}
+${setup.readerLines ?? ""}
 `;
     await writeFile(configPath, text, { mode: 0o600 });
     const start = async (through: readonly string[] = []) => {

@@ -3,6 +3,7 @@ import { type LinkCode, LinkError } from "../../agent/link/link-error.ts";
 import { rawFromPublicKey, seal } from "../../agent/protocol/envelope.ts";
 import type {
   AgentClaims,
+  Credential,
   Envelope,
   LeaseAnswer,
   Manifest,
@@ -49,6 +50,12 @@ export class SimCentral implements Central {
   readonly outcomes: (Outcome & { jobId: string; result: OutcomeAnswer["result"] })[] = [];
   leaseMs = 120_000;
   down = false;
+  /** PINs by card token, the tokens of those who need theirs with the card, and the tokens by number of the person. */
+  readonly pins = new Map<string, string>();
+  readonly pinRequired = new Set<string>();
+  readonly ids = new Map<string, string>();
+  /** The credentials that came, in order. */
+  readonly credentials: Credential[] = [];
   faults: Partial<Record<CentralMethod, CentralFault[]>> = {};
   /** Octets per piece of a document. */
   piece = 1500;
@@ -84,8 +91,15 @@ export class SimCentral implements Central {
     return this.#served("tap", signal, () => {
       const before = this.#answers.get(tap.tapId);
       if (before !== undefined) return before;
-      const owned = this.jobs.filter(({ token }) => token === tap.credential.token);
+      this.credentials.push(tap.credential);
       const serverTime = "2026-01-01T00:00:00Z";
+      const { credential } = tap;
+      if (credential.kind === "card" && this.pinRequired.has(credential.token)) {
+        return { result: "pin-needed", tapId: tap.tapId, serverTime };
+      }
+      const holder = credential.kind === "id-pin" ? this.ids.get(credential.id) : credential.token;
+      const wrongPin = "pin" in credential && this.pins.get(holder ?? "") !== credential.pin;
+      const owned = wrongPin ? [] : this.jobs.filter(({ token }) => token === holder);
       if (owned.length === 0) return { result: "refused", tapId: tap.tapId, serverTime };
       const jobs = owned.filter(({ state }) => state === "held").map((job) => this.#claim(job, tap));
       const answer = {

@@ -1,4 +1,4 @@
-import type { Decoder, Read } from "../../reader.ts";
+import type { Decoder, Keys, Read } from "../../reader.ts";
 import { count, zeroed } from "../counters.ts";
 import { type Sentinels, takeTrack } from "../tracks.ts";
 import { characterOf, hasAltGr, isSymbolHeavy, type Level, LOCK_KEYS, layoutsThatFit } from "./layouts.ts";
@@ -32,6 +32,13 @@ const ALT_CODE = /^0?[0-9]{2,3}$/;
 const SPOILT = "spoilt";
 
 /**
+ * No person presses more keys than this within a time-out between keys that cards keep. A longer piece without an end is the
+ * half of a card, and none of it may pass for keys.
+ */
+const MAX_TOGETHER = 3;
+const KEYPAD_KEYS = /^[0-9*#]+$/;
+
+/**
  * What a keyboard-emulating reader types, from its boot-keyboard input reports, one report per `push`.
  * A frame with a flaw is dropped whole, up to its terminator or a silence, so that its tail is no read of its own.
  */
@@ -41,12 +48,14 @@ export class KeyboardDecoder implements Decoder {
   readonly #wrongLayout: (fits: readonly LayoutName[]) => void;
   readonly #terminators: ReadonlySet<number>;
   readonly #silenceEnds: boolean;
+  readonly #hasKeypad: boolean;
   readonly #interKeyMs: number;
   readonly #maxFrameMs: number;
   readonly #minLength: number;
   readonly #maxLength: number;
   readonly #counters = zeroed(
     "reads",
+    "keys",
     "readError",
     "symbolHeavy",
     "tooShort",
@@ -76,6 +85,7 @@ export class KeyboardDecoder implements Decoder {
     this.#wrongLayout = wrongLayout;
     this.#terminators = new Set(settings.terminators.map((name) => TERMINATOR_USAGES[name]));
     this.#silenceEnds = settings.terminators.length === 0;
+    this.#hasKeypad = settings.keypad === "shared";
     this.#interKeyMs = settings.interKeyTimeoutMs;
     this.#maxFrameMs = settings.maxFrameMs;
     this.#minLength = Math.max(1, settings.minLength);
@@ -90,7 +100,7 @@ export class KeyboardDecoder implements Decoder {
     return this.#frame === undefined ? undefined : this.#frame.lastAt + this.#interKeyMs;
   }
 
-  push(report: Uint8Array, nowMs: number): Read[] {
+  push(report: Uint8Array, nowMs: number): (Read | Keys)[] {
     const reads = this.expire(nowMs);
     if (report.length !== REPORT_LENGTH) {
       count(this.#counters, "wrongSize");
@@ -110,20 +120,25 @@ export class KeyboardDecoder implements Decoder {
     const pressed = keys.filter((usage) => !this.#held.includes(usage));
     this.#held = keys;
     for (const usage of pressed) {
-      const text = this.#press(usage, modifiers, nowMs);
-      if (text !== undefined) reads.push({ kind: "text", text });
+      const read = this.#press(usage, modifiers, nowMs);
+      if (read !== undefined) reads.push(read);
     }
     return reads;
   }
 
-  expire(nowMs: number): Read[] {
+  expire(nowMs: number): (Read | Keys)[] {
     if (this.deadline === undefined || nowMs < this.deadline) return [];
-    if (!this.#silenceEnds || this.#altCode !== undefined) {
+    const isCode = this.#altCode !== undefined;
+    if (this.#hasKeypad && !isCode && this.#flaw === undefined && this.#text.length <= MAX_TOGETHER) {
+      const keys = this.#keys(this.#text);
+      if (keys !== undefined) return [keys];
+    }
+    if (!this.#silenceEnds || isCode) {
       this.#abandon();
       return [];
     }
-    const text = this.#end();
-    return text === undefined ? [] : [{ kind: "text", text }];
+    const read = this.#end();
+    return read === undefined ? [] : [read];
   }
 
   reset(): void {
@@ -146,8 +161,8 @@ export class KeyboardDecoder implements Decoder {
     this.#add(ALT_CODE.test(code) && value >= 0x20 && value <= 0x7e ? String.fromCharCode(value) : undefined);
   }
 
-  /** The text of the frame that this key ends, if it ends a good one. */
-  #press(usage: number, modifiers: number, nowMs: number): string | undefined {
+  /** What this key ends, if it ends something good. */
+  #press(usage: number, modifiers: number, nowMs: number): Read | Keys | undefined {
     if (LOCK_KEYS.has(usage)) return undefined;
     this.#begin(nowMs);
     if (modifiers === LEFT_ALT && usage >= KEYPAD_1 && usage <= KEYPAD_0) {
@@ -187,7 +202,12 @@ export class KeyboardDecoder implements Decoder {
     count(this.#counters, flaw);
   }
 
-  #end(): string | undefined {
+  #end(): Read | Keys | undefined {
+    // Enter is the keypad's #, but the end of a card when it comes with one.
+    if (this.#hasKeypad && !this.#silenceEnds && this.#flaw === undefined && this.#text.length < this.#minLength) {
+      const keys = this.#keys(`${this.#text}#`);
+      if (keys !== undefined) return keys;
+    }
     const text = this.#flaw === undefined ? this.#text : "";
     this.#clear();
     // A flaw is counted already, and a terminator alone is not a read that was lost.
@@ -202,7 +222,15 @@ export class KeyboardDecoder implements Decoder {
       return undefined;
     }
     count(this.#counters, "reads");
-    return taken.text;
+    return { kind: "text", text: taken.text };
+  }
+
+  /** What was typed, if it can be keys of a keypad. */
+  #keys(keys: string): Keys | undefined {
+    if (!KEYPAD_KEYS.test(keys)) return undefined;
+    this.#clear();
+    count(this.#counters, "keys");
+    return { kind: "keys", keys };
   }
 
   #take(text: string): { readonly text: string } | "readError" | "tooShort" | "noTrack" {

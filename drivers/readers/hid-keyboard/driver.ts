@@ -4,6 +4,7 @@ import type { ReaderContext } from "../context.ts";
 import { watchDevices } from "../device-watch.ts";
 import { ReaderSession } from "../session.ts";
 import { KeyboardDecoder } from "./decoder.ts";
+import { KeypadDecoder } from "./keypad.ts";
 import type { HidKeyboardSettings } from "./settings.ts";
 
 /** Each read of a reader with the wrong layout would say the same. */
@@ -23,7 +24,7 @@ export function openHidKeyboard(settings: HidKeyboardSettings, context: ReaderCo
   });
   return new ReaderSession({
     settings,
-    decoder,
+    decoder: settings.keypad === "only" ? new KeypadDecoder() : decoder,
     transport: context.transport ?? new HidTransport(settings, { clock: context.clock, log }),
     context,
     watch: watchDevices(context.log),

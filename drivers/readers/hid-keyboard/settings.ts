@@ -8,9 +8,18 @@ export type LayoutName = (typeof LAYOUTS)[number];
 export const TERMINATORS = ["enter", "keypad-enter", "tab"] as const;
 export type Terminator = (typeof TERMINATORS)[number];
 
+/**
+ * `only`: every key is a keypad's, and nothing is a read. `shared`: a reader with a keypad of its own; keys that come further
+ * apart than those of a card are a person's.
+ */
+export const KEYPADS = ["none", "only", "shared"] as const;
+export type KeypadUse = (typeof KEYPADS)[number];
+
 export interface KeyboardDecoderSettings {
   /** Default `us`. */
   readonly layout?: LayoutName | undefined;
+  /** Default `none`. */
+  readonly keypad?: KeypadUse | undefined;
   /** Default `keep`. */
   readonly sentinels?: Sentinels | undefined;
   /** The keys that end a read. Empty: a silence of `interKeyTimeoutMs` ends it. Default `enter`, `keypad-enter`. */

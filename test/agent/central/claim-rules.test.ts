@@ -138,7 +138,7 @@ async function take(step: Step, model: Model, store: SqliteStore, agentAt: (inde
         agent: agentAt(tap.agent),
         tapId: tap.id,
         tapHash: Buffer.alloc(32),
-        token: tokenOf(tap.user),
+        credential: { kind: "card", token: tokenOf(tap.user) },
         reader: "r",
         printer: "p",
         now: model.now,

@@ -13,7 +13,7 @@ for await (const _ of createInterface(process.stdin)) {
     agent,
     tapId: randomUUID(),
     tapHash: Buffer.alloc(32),
-    token,
+    credential: { kind: "card", token },
     reader: "front",
     printer: "mfd-1",
     now: 1,

@@ -131,6 +131,18 @@ export class AgentFixture {
     return { answer, manifests: jobs.map((envelope) => openManifest(envelope, this.settings.manifest_key)) };
   }
 
+  /** A tap with a PIN; `who` is a card number, or the number of a person. */
+  async tapWithPin(
+    who: { readonly card: string } | { readonly id: string },
+    pin: string,
+    more: { readonly tapId?: string; readonly reader?: string } = {},
+  ): Promise<Reply> {
+    const body = this.tapBody("card" in who ? who.card : "", more.tapId);
+    const { token } = body.credential;
+    const credential = "card" in who ? { kind: "card-pin", token, pin } : { kind: "id-pin", id: who.id, pin };
+    return this.post(paths.taps, { ...body, reader: more.reader ?? body.reader, credential });
+  }
+
   document({ jobId, claimId }: Pick<Manifest, "jobId" | "claimId">): Promise<Reply> {
     return this.request("GET", paths.document(jobId), { headers: { [CLAIM_HEADER]: claimId } });
   }

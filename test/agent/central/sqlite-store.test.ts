@@ -57,7 +57,7 @@ function claim(agent: Agent, now: number, more: Partial<ClaimRequest> = {}) {
     agent,
     tapId: randomUUID(),
     tapHash: Buffer.alloc(32),
-    token: TOKEN,
+    credential: { kind: "card", token: TOKEN },
     reader: "front",
     printer: "mfd-1",
     now,
@@ -129,7 +129,7 @@ test("an unknown card and a disabled user are refused alike, and a repeat of tha
   const lobby = await addAgent("lobby");
   const id = await addJob();
   const tapId = randomUUID();
-  const unknown = await claim(lobby, 1, { token: "f".repeat(64) });
+  const unknown = await claim(lobby, 1, { credential: { kind: "card", token: "f".repeat(64) } });
   await store.enableUser(BY, "anna", false);
   expect(await claim(lobby, 1, { tapId })).toEqual(unknown);
   await store.enableUser(BY, "anna", true);
@@ -273,7 +273,7 @@ test("audit rows can be neither changed, deleted nor replaced, and hold masked t
   const lobby = await addAgent("lobby");
   await addJob();
   await claim(lobby, 1);
-  await claim(lobby, 1, { token: "f".repeat(64) });
+  await claim(lobby, 1, { credential: { kind: "card", token: "f".repeat(64) } });
   const db = new DatabaseSync(join(folder, "central.db"));
   const before = db.prepare("SELECT * FROM audit").all();
   for (const sql of [

@@ -115,6 +115,62 @@ test("a card number from standard input shows nowhere", async () => {
   expect((await central("card", "remove", "9876543210")).code).toBe(0);
 });
 
+test("a PIN comes from standard input or is made, and shows once at most", async () => {
+  await answer("user", "add", "cleo", "--id", "20260042");
+  const set = await feed("73519028\n", "user", "set-pin", "cleo", "--required");
+  expect([set.code, set.stdout]).toEqual([0, "PIN of user cleo set; a card alone is not enough\n"]);
+  const short = await feed("735\n", "user", "set-pin", "cleo", "--json");
+  expect([short.code, JSON.parse(short.stdout)]).toMatchObject([1, { error: { code: "pin-invalid" } }]);
+  const made = await central("user", "set-pin", "cleo", "--generate");
+  const pin = made.stdout.trim();
+  expect(pin).toMatch(/^[0-9]{6}$/);
+  expect(made.stderr).toContain("cannot be shown again");
+  const json = await central("user", "set-pin", "cleo", "--generate", "--json");
+  const { pin: second, required } = JSON.parse(json.stdout) as { pin: string; required: boolean };
+  // A new PIN must not weaken what an administrator asked for.
+  expect(required).toBe(true);
+  expect(await answer("user", "set-pin", "cleo", "--generate", "--optional")).toMatchObject({ required: false });
+  expect(second).toMatch(/^[0-9]{6}$/);
+  expect(json.stderr).not.toContain(second);
+  expect(await answer("user", "set-id", "cleo", "30260042")).toEqual({ user: "cleo" });
+  await answer("user", "unlock", "cleo");
+  await answer("user", "clear-id", "cleo");
+  await answer("user", "clear-pin", "cleo");
+  expect((await central("user", "clear-pin", "cleo")).stderr).toContain("pin-none");
+  const audit = await central("audit");
+  for (const event of ["pin-set", "id-set", "user-unlocked", "id-cleared", "pin-cleared"]) {
+    expect(audit.stdout).toContain(event);
+  }
+  for (const { stdout, stderr } of [set, short, audit]) {
+    for (const secret of ["73519028", pin, second, "0260042"]) expect(stdout + stderr).not.toContain(secret);
+  }
+});
+
+test("at a terminal a PIN is typed twice, without an echo", async () => {
+  await answer("user", "add", "dora");
+  // socat gives the command a terminal of its own; what that echoes is in what comes back.
+  const type = async (...answers: string[]): Promise<string> => {
+    const command = `${process.execPath} ${MAIN} central user set-pin dora`;
+    const env = { ...process.env, PRINTGATE_CENTRAL_DATA: data };
+    const child = spawn("socat", ["-t", "0.1", "-", `EXEC:'${command}',pty,stderr,setsid,ctty,echo=1`], { env });
+    let [shown, asked] = ["", 0];
+    child.stdout.on("data", (bytes: Buffer) => {
+      shown += bytes;
+      while (answers.length > 0 && shown.split("dora: ").length + shown.split("again: ").length > 2 + asked) {
+        asked += 1;
+        child.stdin.write(answers.shift() ?? "");
+      }
+    });
+    await once(child, "close");
+    return shown;
+  };
+  const set = await type("73\u007f3519028\r", "73519028\r");
+  expect(set).toContain("PIN of user dora set");
+  expect(set).not.toMatch(/[0-9]/);
+  expect(await type("73519028\r", "73519029\r")).toContain("these are not the same");
+  expect(await type("735\u0003")).toContain("given up");
+});
+
 test("agent add prints a whole configuration on standard output, and advice elsewhere", async () => {
   const { stdout, stderr } = await central("agent", "add", "lobby", "--release-mode", "newest");
   expect(stderr).toContain("mode 0600");
@@ -145,6 +201,10 @@ test.each([
   [["frobnicate"], "usage"],
   [["user", "add"], "usage"],
   [["user", "add", "a", "b"], "usage"],
+  [["user", "set-pin", "anna", "1234"], "usage"],
+  [["user", "set-pin", "anna", "--generate", "--required", "--optional"], "usage"],
+  [["user", "set-id", "anna"], "usage"],
+  [["user", "clear-pin", "anna", "--required"], "usage"],
   [["job", "list", "--title", "x"], "usage"],
   [["card", "add", "1234"], "usage"],
   [["job", "decide", "x", "lost"], "usage"],
@@ -160,6 +220,8 @@ test.each([
   [["user", "add", " anna"], "name-invalid"],
   [["agent", "add", "Lobby"], "name-invalid"],
   [["card", "add", "--user", "nobody", "1"], "user-unknown"],
+  [["user", "set-pin", "nobody", "--generate"], "user-unknown"],
+  [["user", "set-id", "anna", "12x"], "id-invalid"],
   [["job", "add", "/nonexistent", "--user", "anna"], "document-unreadable"],
   [["job", "add", "/etc/hostname", "--user", "anna"], "format-unknown"],
   [["job", "add", "/etc/hostname", "--user", "nobody"], "user-unknown"],

@@ -365,6 +365,51 @@ describe("a mistake is told with its line, its key and what was probably meant",
     }
   });
 
+  it.each([
+    ["a keypad of nobody", 'keypad_of = "fromt"', { key: "[[reader]] keypad_of", suggestion: 'did you mean "front"?' }],
+    ["a keypad of itself", 'keypad_of = "usb"', { key: "[[reader]] keypad_of" }],
+    ["a keypad of a reader without PINs", 'keypad_of = "side"', { key: "[[reader]] keypad_of" }],
+    [
+      "a keypad with credentials of its own",
+      'keypad_of = "front"\ncredentials = ["id-pin"]',
+      { key: "[[reader]] credentials" },
+    ],
+    [
+      "a shared keypad whose keys cannot be told from a card's",
+      'keypad = "shared"\ncredentials = ["card-pin"]',
+      { key: "[[reader]] keypad" },
+    ],
+    [
+      "a shared keypad with too long a time between a card's keys",
+      'keypad = "shared"\ncredentials = ["card-pin"]\ninter_key_timeout_ms = 101',
+      { key: "[[reader]] inter_key_timeout_ms" },
+    ],
+    ["a keypad whose keys nobody takes", 'keypad = "only"', { key: "[[reader]] keypad" }],
+    ["no credential at all", "credentials = []", { code: "config-wrong-value", key: "[[reader]] credentials" }],
+    ["an unknown credential", 'credentials = ["pin"]', { code: "config-wrong-value", key: "[[reader]] credentials" }],
+    ["a PIN too short", "pin_length = 3", { code: "config-wrong-value", key: "[[reader]] pin_length" }],
+    [
+      "times that exclude everything",
+      "key_timeout_ms = 20_000\nentry_timeout_ms = 19_000",
+      { key: "[[reader]] key_timeout_ms" },
+    ],
+  ])("%s", async (_, lines, wanted) => {
+    const withPins = SAMPLE.replace("listen =", 'credentials = ["card", "card-pin", "id-pin"]\nlisten =');
+    const [problem, ...others] = await problems(`${withPins}${lines}\n`);
+    expect(problem).toMatchObject({ code: "config-conflict", ...wanted });
+    expect(others).toEqual([]);
+  });
+
+  it("a keypad beside a reader that takes PINs is none", async () => {
+    const withPins = SAMPLE.replace("listen =", 'credentials = ["card-pin"]\npin_length = 6\nlisten =');
+    const { readers } = await parseConfig(`${withPins}keypad_of = "front"\n`, "p.toml");
+    expect(readers[0]).toMatchObject({ credentials: ["card-pin"], pinLength: 6, keyTimeoutMs: 10_000 });
+    expect(readers[1]).toMatchObject({ credentials: ["card"], entryTimeoutMs: 60_000 });
+    expect(readers[2]).toMatchObject({ keypadOf: "front" });
+    const chain = `${withPins}keypad_of = "front"\n`.replace('path = "', 'keypad_of = "usb"\npath = "');
+    expect(await problems(chain)).toMatchObject([{ code: "config-conflict", key: "[[reader]] keypad_of" }]);
+  });
+
   it("a missing key at its table's header", async () => {
     const [problem, ...others] = await problems(having('path = "/dev/ttyUSB0"\n', ""));
     expect(problem).toMatchObject({

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Read } from "../../../../drivers/reader.ts";
+import type { Keys, Read } from "../../../../drivers/reader.ts";
 import { KeyboardDecoder } from "../../../../drivers/readers/hid-keyboard/decoder.ts";
 import { characterOf } from "../../../../drivers/readers/hid-keyboard/layouts.ts";
 import type { KeyboardDecoderSettings, LayoutName } from "../../../../drivers/readers/hid-keyboard/settings.ts";
@@ -43,7 +43,7 @@ function feed(keys: KeyboardDecoder, reports: readonly Uint8Array[], startMs = 0
   return textsOf(reports.flatMap((bytes, i) => keys.push(bytes, startMs + i * everyMs)));
 }
 
-function textsOf(reads: readonly Read[]): string[] {
+function textsOf(reads: readonly (Read | Keys)[]): string[] {
   return reads.map((read) => (read.kind === "text" ? read.text : "not text"));
 }
 
