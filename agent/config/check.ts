@@ -166,9 +166,12 @@ function device(reader: TomlTable): unknown {
     case "tcp-line":
       return connect ?? (typeof listen === "string" && listen.endsWith(":0") ? undefined : listen);
     case "serial-line":
+    case "twn4-simple":
       return path;
     case "osdp":
       return connect ?? path;
+    case "rfideas-acp":
+      return path ?? connect;
     case "hid-keyboard":
     case "rfideas-sdk": {
       const { vendor_id, product_id } = family === "hid-keyboard" ? reader : { ...PCPROX_IDS, ...reader };
@@ -267,6 +270,10 @@ function ofReader(reader: TomlTable, path: KeyPath, printers: readonly string[])
       key,
       `shared needs inter_key_timeout_ms of ${MAX_CARD_GAP_MS} or less: by it a card's keys are told from a person's`,
     );
+  }
+  if (family === "rfideas-acp") {
+    if (reader.path === undefined && connect === undefined) conflict("family", "rfideas-acp needs path or connect");
+    if (reader.path !== undefined && connect !== undefined) conflict("connect", "only one of path and connect");
   }
   if (larger(reader.inter_key_timeout_ms, reader.max_frame_ms)) {
     conflict("inter_key_timeout_ms", "is larger than max_frame_ms");

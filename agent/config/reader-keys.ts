@@ -5,6 +5,8 @@ import { CHECKSUM_NAMES, FRAMINGS, PRESET_NAMES } from "../../drivers/readers/li
 import { CHECK_NAMES, DEFAULT_KEY } from "../../drivers/readers/osdp/settings.ts";
 import { PCPROX } from "../../drivers/readers/rfideas-sdk/settings.ts";
 import { SENTINELS } from "../../drivers/readers/tracks.ts";
+import { MODES } from "../../drivers/readers/twn4-simple/settings.ts";
+import { TAG_TYPE_NAMES } from "../../drivers/readers/twn4-simple/tag-types.ts";
 import { CardError } from "../cards/card-error.ts";
 import { DEFAULT_PIPELINES, MAX_TEXT, parsePipeline } from "../cards/pipeline.ts";
 import type { Kind } from "../cards/steps.ts";
@@ -272,4 +274,61 @@ const Pcsc = z.strictObject({
   }),
 });
 
-export const READERS = [TcpLine, SerialLine, HidKeyboard, Osdp, RfIdeasSdk, Pcsc] as const;
+const polled = () => ({
+  poll_ms: key(z._default(whole(100, 2000), 250), { doc: "The time from an answer to the next question.", unit: "ms" }),
+});
+
+const Twn4Simple = z.strictObject({
+  family: key(oneOf(["twn4-simple"]), {
+    doc: "An Elatec TWN4 with the Simple Protocol (firmware TWN4_Cx..._PRS...), USB or serial.",
+    example: '"twn4-simple"',
+  }),
+  ...common("bits", "twn4"),
+  path: key(path(), {
+    doc: "The device; names below /dev/serial/by-id stay the same when others are plugged in.",
+    example: '"/dev/serial/by-id/usb-OEM_RFID_Device__COM_-if00"',
+  }),
+  baud_rate: key(z._default(whole(300, 1_000_000), 9600), {
+    doc: "Speed of a true serial line; USB ignores it.",
+    unit: "bit/s",
+  }),
+  mode: key(z._default(oneOf(MODES), "ascii"), {
+    doc: "How the reader's app was built. It cannot be found out by asking.",
+  }),
+  crc: key(z._default(flag(), false), { doc: "Whether the reader's app was built with checksums." }),
+  ...polled(),
+  tag_types: key(z._default(list(`a list of ${TAG_TYPE_NAMES.join(", ")}`, oneOf(TAG_TYPE_NAMES)), []), {
+    doc: 'What to look for, such as ["iso14443a", "hid-prox"]. Empty: what the reader is set to.',
+  }),
+  beep_volume: key(z._default(whole(0, 100), 100), { doc: "0: no sound.", unit: "percent" }),
+  allow_random_uid: key(z._default(flag(), false), {
+    doc: "Whether to take a UID that a phone or passport made up for this one tap. It is nobody's.",
+  }),
+});
+
+const RfideasAcp = z.strictObject({
+  family: key(oneOf(["rfideas-acp"]), {
+    doc: "An rf IDEAS reader with the ASCII Command Protocol, USB (CDC), serial or Ethernet.",
+    example: '"rfideas-acp"',
+  }),
+  ...common("bits", "rfideas"),
+  path: key(z.optional(path()), {
+    doc: "The device of a USB or serial reader. Either this or connect.",
+    example: '"/dev/serial/by-id/usb-RFIDeas_USB_Serial-if00"',
+    shown: true,
+  }),
+  baud_rate: key(z._default(whole(300, 1_000_000), 9600), {
+    doc: "Speed of a true serial line; USB ignores it.",
+    unit: "bit/s",
+  }),
+  connect: key(z.optional(hostAndPort("10.0.0.7:2000")), {
+    doc: "Where an Ethernet reader answers. Either this or path.",
+    example: '"10.0.0.7:2000"',
+  }),
+  ...polled(),
+  beep: key(z._default(flag(), true), {
+    doc: "Whether signals are heard. The reader's own beep is set in the reader.",
+  }),
+});
+
+export const READERS = [TcpLine, SerialLine, HidKeyboard, Osdp, RfIdeasSdk, Pcsc, Twn4Simple, RfideasAcp] as const;

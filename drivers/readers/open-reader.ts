@@ -4,7 +4,9 @@ import type { HidKeyboardSettings } from "./hid-keyboard/settings.ts";
 import type { SerialLineSettings, TcpLineSettings } from "./line/settings.ts";
 import type { OsdpSettings } from "./osdp/settings.ts";
 import type { PcscSettings } from "./pcsc/settings.ts";
+import type { RfideasAcpSettings } from "./rfideas-acp/settings.ts";
 import type { RfIdeasSdkSettings } from "./rfideas-sdk/settings.ts";
+import type { Twn4SimpleSettings } from "./twn4-simple/settings.ts";
 
 /** What the configuration says of one reader; plain data. */
 export type ReaderSettings =
@@ -13,7 +15,9 @@ export type ReaderSettings =
   | HidKeyboardSettings
   | OsdpSettings
   | RfIdeasSdkSettings
-  | PcscSettings;
+  | PcscSettings
+  | Twn4SimpleSettings
+  | RfideasAcpSettings;
 
 /** Loads the family's driver, and only that one; opens nothing until `start`. */
 export async function openReader(settings: ReaderSettings, context: ReaderContext): Promise<Reader> {
@@ -30,5 +34,9 @@ export async function openReader(settings: ReaderSettings, context: ReaderContex
       return (await import("./rfideas-sdk/driver.ts")).openRfIdeasSdk(settings, context);
     case "pcsc":
       return (await import("./pcsc/driver.ts")).openPcsc(settings, context);
+    case "twn4-simple":
+      return (await import("./twn4-simple/driver.ts")).openTwn4Simple(settings, context);
+    case "rfideas-acp":
+      return (await import("./rfideas-acp/driver.ts")).openRfideasAcp(settings, context);
   }
 }

@@ -22,6 +22,8 @@ describe("the example", () => {
       "osdp",
       "rfideas-sdk",
       "pcsc",
+      "twn4-simple",
+      "rfideas-acp",
     ]);
   });
 

@@ -1,0 +1,25 @@
+import type { Reader } from "../../reader.ts";
+import { SerialTransport } from "../../transports/serial.ts";
+import { TcpConnect } from "../../transports/tcp.ts";
+import type { Transport } from "../../transports/transport.ts";
+import type { ReaderContext } from "../context.ts";
+import { watchDevices } from "../device-watch.ts";
+import { ReaderSession } from "../session.ts";
+import { AcpProtocol } from "./protocol.ts";
+import type { RfideasAcpSettings } from "./settings.ts";
+
+export function openRfideasAcp(settings: RfideasAcpSettings, context: ReaderContext): Reader {
+  const { path } = settings;
+  const parts = { settings, decoder: new AcpProtocol(settings), transport: transport(settings, context), context };
+  return new ReaderSession(path === undefined ? parts : { ...parts, watch: watchDevices(context.log) });
+}
+
+function transport({ name, path, baudRate, connect }: RfideasAcpSettings, context: ReaderContext): Transport {
+  if (context.transport !== undefined) return context.transport;
+  if (path !== undefined) {
+    return new SerialTransport({ path, baudRate, dataBits: 8, parity: "none", stopBits: 1 }, context.clock);
+  }
+  const log = context.log.child({ reader: name });
+  // Without an address an open fails, which is a state to be seen, not a crash.
+  return new TcpConnect(connect ?? { host: "", port: -1 }, { ...context, log });
+}
