@@ -275,7 +275,7 @@ const Pcsc = z.strictObject({
 });
 
 const polled = () => ({
-  poll_ms: key(z._default(whole(100, 2000), 250), { doc: "The time from an answer to the next question.", unit: "ms" }),
+  poll_ms: key(z._default(whole(100, 2000), 300), { doc: "The time from an answer to the next question.", unit: "ms" }),
 });
 
 const Twn4Simple = z.strictObject({

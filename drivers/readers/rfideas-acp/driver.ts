@@ -16,10 +16,10 @@ export function openRfideasAcp(settings: RfideasAcpSettings, context: ReaderCont
 
 function transport({ name, path, baudRate, connect }: RfideasAcpSettings, context: ReaderContext): Transport {
   if (context.transport !== undefined) return context.transport;
-  if (path !== undefined) {
-    return new SerialTransport({ path, baudRate, dataBits: 8, parity: "none", stopBits: 1 }, context.clock);
-  }
   const log = context.log.child({ reader: name });
+  if (path !== undefined) {
+    return new SerialTransport({ path, baudRate, dataBits: 8, parity: "none", stopBits: 1 }, context.clock, log);
+  }
   // Without an address an open fails, which is a state to be seen, not a crash.
   return new TcpConnect(connect ?? { host: "", port: -1 }, { ...context, log });
 }

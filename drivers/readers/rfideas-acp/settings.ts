@@ -2,7 +2,7 @@ import type { PeerAddress } from "../../transports/tls.ts";
 import type { CommonSettings } from "../session.ts";
 
 export interface AcpSettings {
-  /** Default 250. */
+  /** From an answer to the next question. Default 300. */
   readonly pollMs: number;
   /** Whether signals are heard, too; the reader's own beep at a card is its own setting. Default true. */
   readonly beep: boolean;

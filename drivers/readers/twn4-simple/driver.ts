@@ -14,7 +14,8 @@ export function openTwn4Simple(settings: Twn4SimpleSettings, context: ReaderCont
     settings,
     decoder: new SimpleProtocol(settings),
     shapeOf: settings.mode === "ascii" ? textShape : binaryShape,
-    transport: context.transport ?? new SerialTransport(line, context.clock),
+    transport:
+      context.transport ?? new SerialTransport(line, context.clock, context.log.child({ reader: settings.name })),
     context,
     watch: watchDevices(context.log),
   });

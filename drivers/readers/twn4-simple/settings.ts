@@ -12,7 +12,7 @@ export interface SimpleFormat {
 }
 
 export interface SimpleSettings extends SimpleFormat {
-  /** Default 250. */
+  /** From an answer to the next question. Default 300. */
   readonly pollMs: number;
   /** What the reader is to look for; empty: what it is set to. Default empty. */
   readonly tagTypes: readonly TagType[];

@@ -116,9 +116,53 @@ test("a range that is none in `allow` fails as a state", async () => {
   await reader.stop();
 });
 
+const twn4: ReaderSettings = {
+  family: "twn4-simple",
+  ...common,
+  path: "/dev/no-such-reader",
+  baudRate: 9600,
+  mode: "ascii",
+  crc: false,
+  pollMs: 300,
+  tagTypes: [],
+  beepVolume: 100,
+  allowRandomUid: false,
+};
+const rfideas: ReaderSettings = { family: "rfideas-acp", ...common, baudRate: 9600, pollMs: 300, beep: true };
+
+test.each([
+  ["twn4-simple", twn4, "0004FF\r"],
+  ["rfideas-acp", rfideas, "rfid:cmd.echo=0\r"],
+] as const)("%s speaks first, and stops in the middle of it", async (_family, settings, said) => {
+  const clock = new FakeClock();
+  const transport = new ScriptedTransport();
+  const reader = await openReader(settings, { clock, log: silentLog, random: () => 0, transport });
+  const told = new Recorder();
+  reader.start(told);
+  await transport.appear();
+  expect(transport.written).toEqual([Buffer.from(said).toString("hex")]);
+  expect(told.states).toEqual(["opening"]);
+  await reader.stop();
+  expect([clock.pending, transport.isOpen]).toEqual([0, false]);
+});
+
+test("an rfideas-acp reader with no address fails as a state", async () => {
+  const reader = await openReader(rfideas, { clock: new FakeClock(), log: silentLog, random: () => 0 });
+  const told = new Recorder();
+  reader.start(told);
+  await told.inState("absent: reader-unreachable");
+  await reader.stop();
+});
+
 test("readers whose devices are not there are absent", async () => {
   const missing: ReaderSettings = { ...serial, path: "/dev/no-such-reader" };
-  for (const settings of [missing, { ...keyboard, productId: 0xfffe }, { ...pcprox, productId: 0xfffe }]) {
+  for (const settings of [
+    missing,
+    twn4,
+    { ...rfideas, path: "/dev/no-such-reader" },
+    { ...keyboard, productId: 0xfffe },
+    { ...pcprox, productId: 0xfffe },
+  ]) {
     const reader = await openReader(settings, { clock: new FakeClock(), log: silentLog, random: () => 0 });
     const told = new Recorder();
     reader.start(told);
