@@ -295,7 +295,9 @@ const Twn4Simple = z.strictObject({
   mode: key(z._default(oneOf(MODES), "ascii"), {
     doc: "How the reader's app was built. It cannot be found out by asking.",
   }),
-  crc: key(z._default(flag(), false), { doc: "Whether the reader's app was built with checksums." }),
+  crc: key(z._default(flag(), false), {
+    doc: "Whether the reader's app was built with checksums; better on a true serial line.",
+  }),
   ...polled(),
   tag_types: key(z._default(list(`a list of ${TAG_TYPE_NAMES.join(", ")}`, oneOf(TAG_TYPE_NAMES)), []), {
     doc: 'What to look for, such as ["iso14443a", "hid-prox"]. Empty: what the reader is set to.',

@@ -1,6 +1,5 @@
-import { read } from "node:fs";
+import { readSync } from "node:fs";
 import { access } from "node:fs/promises";
-import { promisify } from "node:util";
 import type { SerialPort } from "serialport";
 import type { Clock } from "../clock.ts";
 import { type Log, silentLog } from "../log.ts";
@@ -143,8 +142,6 @@ interface LinuxBinding {
   read(buffer: Buffer, offset: number, length: number): Promise<{ buffer: Buffer; bytesRead: number }>;
 }
 
-const readFd = promisify(read);
-
 /**
  * Replaces the read of serialport 13 because of two defects. A line that hangs up during a read gives 0 bytes from then
  * on, and the library reads on for ever: the unplug goes unnoticed, and one core is busy; here 0 bytes are the end. And
@@ -153,16 +150,25 @@ const readFd = promisify(read);
  */
 function mendRead(binding: object | undefined): void {
   if (!isLinuxBinding(binding)) return;
+  // After a read that did not fill its buffer there is nothing more: asking first whether there is would cost one vain read
+  // for each answer of a reader that is polled several times a second.
+  let drained = false;
   binding.read = async (buffer, offset, length) => {
     for (;;) {
       const { fd } = binding;
       // `canceled` tells the library that this is a close of ours and no loss.
       if (fd === null) throw Object.assign(new Error("closed"), { canceled: true });
-      const bytesRead = await readNow(fd, buffer, offset, length);
+      if (drained) {
+        // Nothing may come between the look at `fd` and this: a close destroys the poller, and asking a destroyed one is a
+        // segmentation fault.
+        await readable(binding);
+        drained = false;
+        continue;
+      }
+      const bytesRead = readNow(fd, buffer, offset, length);
       if (bytesRead === 0) throw new Error("hung up");
+      drained = bytesRead === undefined || bytesRead < length;
       if (bytesRead !== undefined) return { buffer, bytesRead };
-      // A close during the read destroys the poller, and asking a destroyed one is a segmentation fault.
-      if (binding.fd !== null) await readable(binding);
     }
   };
 }
@@ -173,10 +179,13 @@ function readable({ poller }: LinuxBinding): Promise<void> {
   });
 }
 
-/** The number of bytes read; undefined when there are none yet. */
-async function readNow(fd: number, buffer: Buffer, offset: number, length: number): Promise<number | undefined> {
+/**
+ * The number of bytes read; undefined when there are none yet. The descriptor does not block, so that the read costs less
+ * here than on another thread and back.
+ */
+function readNow(fd: number, buffer: Buffer, offset: number, length: number): number | undefined {
   try {
-    return (await readFd(fd, buffer, offset, length, null)).bytesRead;
+    return readSync(fd, buffer, offset, length, null);
   } catch (error) {
     if (error instanceof Error && "code" in error && (error.code === "EAGAIN" || error.code === "EINTR"))
       return undefined;
