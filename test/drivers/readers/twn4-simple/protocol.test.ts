@@ -254,7 +254,7 @@ describe("signals", () => {
   });
 
   test.each([false, true])("the searches go on meanwhile (older firmware: %s), and none draws out a sound", (old) => {
-    const { clock, line, device } = ready({ old, searchMs: 90 });
+    const { clock, line, device } = ready({ old, searchMs: 90, settings: { pollMs: 100 } });
     line.signal("fault");
     device.lay(MIFARE);
     clock.advance(800);
