@@ -107,7 +107,7 @@ export class SimulatedRfideas {
     this.#queued = { ...this.#held, at: now };
     this.#lastId = this.#held.id;
     this.#lockedUntil = now + lockoutTicks * TICK_MS;
-    this.#readSoon((holdTicks + lockoutTicks) * TICK_MS);
+    this.#readSoon(Math.max(1, holdTicks + lockoutTicks) * TICK_MS);
   }
 
   #execute(line: string): string {
