@@ -137,21 +137,29 @@ export class AcpProtocol implements Protocol {
     this.#beeps = this.#settings.beep ? beepsOf(pattern) : [];
   }
 
+  /** Gives the lamp back. */
+  farewell(): readonly Uint8Array[] {
+    if (!this.#online) return [];
+    const half = this.#sending.length > 0 ? [this.#sending] : [];
+    const isLampOurs = this.#rhythm.at !== undefined || this.#todo.length > 0;
+    return isLampOurs ? [...half, message(OWN_LED)] : half;
+  }
+
   output(nowMs: number): Uint8Array | undefined {
     if (!this.#isOpen || this.#failure !== undefined || this.#answerBy !== undefined || nowMs < this.#restUntil) {
       return undefined;
     }
     if (this.#sending.length === 0) this.#choose(nowMs);
     const paced = this.#overruns >= PACED_FROM_OVERRUNS;
-    const message = this.#sending.subarray(0, paced ? 1 : undefined);
-    if (message.length === 0) return undefined;
-    this.#sending = this.#sending.subarray(message.length);
+    const piece = this.#sending.subarray(0, paced ? 1 : undefined);
+    if (piece.length === 0) return undefined;
+    this.#sending = this.#sending.subarray(piece.length);
     if (this.#sending.length > 0) this.#restUntil = nowMs + PACE_MS;
     else if (this.#isPoll) {
       this.#answerBy = nowMs + ANSWER_MS;
       this.#owed += 1;
     } else this.#restUntil = nowMs + REST_MS;
-    return message;
+    return piece;
   }
 
   push(bytes: Uint8Array, nowMs: number): Read[] {
@@ -189,8 +197,8 @@ export class AcpProtocol implements Protocol {
     if (this.#todo.length === 0 && this.#online) this.#beat(now);
     const assignment = this.#todo.shift();
     this.#isPoll = assignment === undefined;
-    if (assignment !== undefined) this.#sending = Buffer.from(`rfid:${assignment}\r`, "latin1");
-    else if (now >= this.#pollAt) this.#sending = Buffer.from("rfid:qid.id\r", "latin1");
+    if (assignment !== undefined) this.#sending = message(assignment);
+    else if (now >= this.#pollAt) this.#sending = message("qid.id");
   }
 
   #beat(now: number): void {
@@ -270,6 +278,10 @@ export class AcpProtocol implements Protocol {
     count(this.#counters, "reads");
     return { kind: "bits", ...card };
   }
+}
+
+function message(command: string): Uint8Array {
+  return Buffer.from(`rfid:${command}\r`, "latin1");
 }
 
 function isLong({ onMs }: Pattern): boolean {

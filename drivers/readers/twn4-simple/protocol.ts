@@ -126,6 +126,14 @@ export class SimpleProtocol implements Protocol {
     if (this.#isOpen && canTell) this.#rhythm.start(PATTERNS[signal], nowMs);
   }
 
+  /** A sound that is on would go on for ever. */
+  farewell(): readonly Uint8Array[] {
+    if (!this.#polling || (this.#rhythm.at === undefined && this.#todo.length === 0)) return [];
+    const dark = this.#lamps === "none" ? [] : [ledsOff(this.#lamps)];
+    const silent = this.#sound === "on-off" ? [BEEP_OFF] : [];
+    return [...dark, ...silent].map(({ bytes }) => encode(bytes, this.#settings));
+  }
+
   output(nowMs: number): Uint8Array | undefined {
     if (!this.#isOpen || this.#failure !== undefined || this.#asked !== undefined || nowMs < this.#quietUntil) {
       return undefined;

@@ -205,6 +205,16 @@ describe("signals", () => {
     expect(device.beeps.map(({ kind }) => kind)).toEqual([101, 1]);
   });
 
+  test("the lamp is given back when we stop, and nothing is said where it was not taken", () => {
+    const { clock, line, device, protocol } = ready();
+    expect(protocol.farewell()).toEqual([]);
+    line.signal("fault");
+    clock.advance(100);
+    expect(device.led).toBe(1);
+    for (const message of protocol.farewell()) device.hear(message);
+    expect(device.led).toBe(255);
+  });
+
   test("never keep a poll waiting for long", () => {
     const { clock, line, device } = ready();
     line.signal("fault");

@@ -309,6 +309,16 @@ describe("signals", () => {
     expect([refused, protocol.counters.missingParameter]).toEqual([2, 2]);
   });
 
+  test("what is on when we stop is turned off, and nothing is said where nothing is on", () => {
+    const { clock, line, device, protocol } = ready();
+    expect(protocol.farewell()).toEqual([]);
+    line.signal("fault");
+    clock.advance(100);
+    expect(device.isSounding).toBe(true);
+    for (const message of protocol.farewell()) device.hear(message);
+    expect([device.isSounding, device.lamps]).toEqual([false, 0]);
+  });
+
   test("the end of a sound is said again until it is answered", () => {
     const { clock, line, device } = ready();
     line.signal("accepted");
