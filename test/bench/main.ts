@@ -9,15 +9,36 @@ import { measureCups } from "./cups.ts";
 import { measureAddedRoundTrip, measureLatency } from "./latency.ts";
 import { BenchPrinter } from "./printer.ts";
 import { ROOT } from "./processes.ts";
+import { measureReaders } from "./readers.ts";
 import { measureResident, measureStart } from "./resident.ts";
 import { type Measured, report } from "./table.ts";
 
 /** What `--only` chooses from, in the order in which it is measured. */
-const NAMES = ["start", "tap", "delay", "cups", "big", "memory"] as const;
+const NAMES = ["readers", "start", "tap", "delay", "cups", "big", "memory"] as const;
 type Name = (typeof NAMES)[number];
 
-const FULL = { starts: 10, taps: 300, delayed: 60, releases: 12, mebibytes: 200, runs: 3, many: 10_000, idle: 30 };
-const QUICK = { starts: 3, taps: 60, delayed: 20, releases: 3, mebibytes: 64, runs: 1, many: 1_000, idle: 5 };
+const FULL = {
+  reads: 2000,
+  starts: 10,
+  taps: 300,
+  delayed: 60,
+  releases: 12,
+  mebibytes: 200,
+  runs: 3,
+  many: 10_000,
+  idle: 30,
+};
+const QUICK = {
+  reads: 400,
+  starts: 3,
+  taps: 60,
+  delayed: 20,
+  releases: 3,
+  mebibytes: 64,
+  runs: 1,
+  many: 1_000,
+  idle: 5,
+};
 
 const { values } = parseArgs({
   options: {
@@ -58,6 +79,10 @@ try {
   const nodeOptions = values.profile === undefined ? [] : ["--cpu-prof", `--cpu-prof-dir=${resolve(values.profile)}`];
   const common = { folder, bundle: join(folder, "bundle"), printer, nodeOptions };
   const measured: { -readonly [K in keyof Measured]: Measured[K] } = {};
+  if (chosen("readers")) {
+    progress(`${counts.reads} reads of each reader family`);
+    measured.readers = await measureReaders(counts.reads);
+  }
   if (chosen("start")) {
     progress(`${counts.starts} starts`);
     measured.startMs = await measureStart(common, counts.starts);

@@ -1,5 +1,6 @@
 import type { BigDocument } from "./big-document.ts";
 import type { AddedRoundTrip, Latency } from "./latency.ts";
+import type { ReaderLatency } from "./readers.ts";
 import type { Resident } from "./resident.ts";
 import type { Spread } from "./statistics.ts";
 
@@ -11,6 +12,7 @@ export interface Measured {
   readonly cups?: Spread;
   readonly big?: BigDocument;
   readonly resident?: Resident;
+  readonly readers?: ReaderLatency;
 }
 
 type Figure = number | undefined;
@@ -25,7 +27,7 @@ interface Row {
 }
 
 /** The figures for people, with their goals beside them, and for programs. Nothing is asserted. */
-export function report({ startMs, latency, added, cups, big, resident }: Measured): {
+export function report({ startMs, latency, added, cups, big, resident, readers }: Measured): {
   readonly table: string;
   readonly json: object;
 } {
@@ -65,6 +67,9 @@ export function report({ startMs, latency, added, cups, big, resident }: Measure
     atMost("idle: CPU of one core", resident?.idle.cpuPercent, "%", 0.3),
     atMost("idle: written to disk", resident?.idle.writtenBytes, "B", 0),
     atMost("written to disk per release", latency?.writtenBytesPerRelease, "B", 8192),
+    ...Object.entries(readers ?? {}).map(([family, { p99 }]) =>
+      atMost(`last byte to tap event, ${family}, p99`, p99, "ms", 1),
+    ),
   ];
   const nothing = { p50: null, p99: null };
   const json = {
@@ -81,6 +86,7 @@ export function report({ startMs, latency, added, cups, big, resident }: Measure
     stagesMs: latency?.stagesMs ?? {},
     taps: latency?.taps ?? null,
     tapsPerSecond: resident?.tapsPerSecond ?? null,
+    lastByteToTapMs: readers ?? null,
   };
   const stages = Object.entries(latency?.stagesMs ?? {}).map(([who, stagesMs]) => {
     const list = Object.entries(stagesMs).map(([name, ms]) => `${name} ${ms.toFixed(1)}`);
@@ -96,5 +102,7 @@ function line({ what, figure, unit, goal, met }: Row): string {
 }
 
 function shown(figure: number): string {
-  return Number.isInteger(figure) ? String(figure) : figure.toFixed(Math.abs(figure) < 100 ? 2 : 0);
+  if (Number.isInteger(figure)) return String(figure);
+  const magnitude = Math.abs(figure);
+  return figure.toFixed(magnitude < 0.1 ? 3 : magnitude < 100 ? 2 : 0);
 }
