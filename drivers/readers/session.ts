@@ -79,6 +79,7 @@ export class ReaderSession implements Reader {
     "deaf",
     "useless",
     "mended",
+    "mendFailed",
     "signals",
     "closeFailed",
     "farewellFailed",
@@ -314,6 +315,7 @@ export class ReaderSession implements Reader {
       count(this.#counters, "mended");
       this.#context.log.info({ remedy }, "did to the reader's device what may wake it");
     } catch (error) {
+      count(this.#counters, "mendFailed");
       this.#context.log.warn({ remedy, err: error }, "could not do to the reader's device what may wake it");
     }
   }

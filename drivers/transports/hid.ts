@@ -1,10 +1,11 @@
-import { readdir, readFile, writeFile } from "node:fs/promises";
+import { access, readdir, readFile, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import { ReaderError } from "../reader.ts";
 import { BootReports, keyboardReports } from "./hid-report.ts";
 import { openWithin } from "./open-within.ts";
+import { watchPresence } from "./presence.ts";
 import type { Transport, TransportListener } from "./transport.ts";
 
 /** The reader that is meant. There is no way to ask for any keyboard: it would log what people type. */
@@ -73,6 +74,7 @@ export class HidTransport implements Transport {
   #handle: HidHandle | undefined;
   #opening: Promise<unknown> = Promise.resolve();
   #closes = 0;
+  #unwatch = () => {};
 
   constructor(selector: HidSelector, context: HidContext, surroundings: Partial<HidSurroundings> = {}) {
     this.#selector = selector;
@@ -102,6 +104,7 @@ export class HidTransport implements Transport {
     const handle = await openWithin(clock, OPEN_MS, opening, (opened) => void this.#discard(opened), late);
     // Before the first key can be read, so that no key goes both ways longer than it has to.
     for (const path of found.paths) await this.#inhibit(path);
+    const shown = await this.#isShown(found.path);
     if (closes !== this.#closes) {
       await this.#discard(handle);
       throw new ReaderError("reader-open-failed", `${this.describe()}: closed while opening`);
@@ -111,14 +114,20 @@ export class HidTransport implements Transport {
       const keys = found.reports === undefined ? report : found.reports.translate(report);
       if (this.#handle === handle && keys !== undefined) listener.data(keys);
     });
-    handle.on("error", (error) => {
+    const lost = (reason: string) => {
       if (this.#handle !== handle) return;
       this.#handle = undefined;
+      this.#unwatch();
       // The descriptor stays open after an unplug, and the next plug gets another hidraw number until it is closed.
       void this.#discard(handle).then(() =>
-        listener.closed(new ReaderError("reader-lost", `${this.describe()}: ${error.message}`)),
+        listener.closed(new ReaderError("reader-lost", `${this.describe()}: ${reason}`)),
       );
-    });
+    };
+    handle.on("error", (error) => lost(error.message));
+    if (shown) {
+      const isThere = () => this.#isShown(found.path);
+      this.#unwatch = watchPresence(clock, isThere, () => lost("its device is gone"));
+    }
   }
 
   /** An output report; the first byte is the report id, 0 where there is none. */
@@ -148,6 +157,7 @@ export class HidTransport implements Transport {
     this.#closes += 1;
     const handle = this.#handle;
     this.#handle = undefined;
+    this.#unwatch();
     await this.#opening;
     if (handle !== undefined) await this.#discard(handle);
   }
@@ -192,6 +202,13 @@ export class HidTransport implements Transport {
 
   #deviceDirectory(path: string): string {
     return `${this.#surroundings.sysfs}/${basename(path)}/device`;
+  }
+
+  #isShown(path: string): Promise<boolean> {
+    return access(this.#deviceDirectory(path)).then(
+      () => true,
+      () => false,
+    );
   }
 
   async #isAt(path: string, port: string): Promise<boolean> {

@@ -1,11 +1,12 @@
 import { readSync } from "node:fs";
-import { access } from "node:fs/promises";
+import { access, stat } from "node:fs/promises";
 import type { SerialPort } from "serialport";
 import type { Clock } from "../clock.ts";
 import { type Log, silentLog } from "../log.ts";
 import { ReaderError } from "../reader.ts";
 import { LineFaults, noFaults } from "./line-faults.ts";
 import { openWithin } from "./open-within.ts";
+import { watchPresence } from "./presence.ts";
 import type { Transport, TransportListener } from "./transport.ts";
 
 export interface SerialLine {
@@ -33,6 +34,7 @@ export class SerialTransport implements Transport {
   #port: SerialPort | undefined;
   #opening: Promise<unknown> = Promise.resolve();
   #closes = 0;
+  #unwatch = () => {};
 
   constructor(line: SerialLine, clock: Clock, log: Log = silentLog) {
     this.#line = line;
@@ -62,6 +64,7 @@ export class SerialTransport implements Transport {
     const late = () => new ReaderError("reader-open-failed", `${this.#line.path}: took too long`);
     const port = await openWithin(this.#clock, OPEN_MS, openPort(this.#line), discard, late);
     const faults = await this.#watchFaults(port);
+    const node = await this.#node();
     if (closes !== this.#closes) {
       await closePort(port);
       throw new ReaderError("reader-open-failed", `${this.#line.path}: closed while opening`);
@@ -70,6 +73,7 @@ export class SerialTransport implements Transport {
     const lost = (reason: string) => {
       if (this.#port !== port) return;
       this.#port = undefined;
+      this.#unwatch();
       void closePort(port).then(() => listener.closed(new ReaderError("reader-lost", `${this.#line.path}: ${reason}`)));
     };
     port.on("data", (bytes: Buffer) => {
@@ -79,6 +83,16 @@ export class SerialTransport implements Transport {
     port.on("error", (error: Error) => lost(error.message));
     // After an unplug the library closes the port by itself, with an error that has `disconnected`.
     port.on("close", (error?: Error | null) => lost(error?.message ?? "closed"));
+    this.#unwatch = watchPresence(
+      this.#clock,
+      async () => (await this.#node()) === node,
+      () => lost("another device, or none, has its name now"),
+    );
+  }
+
+  /** Which device has the configured name; while we hold a device that is gone, its successor gets another number. */
+  async #node(): Promise<number | undefined> {
+    return (await stat(this.#line.path).catch(() => undefined))?.rdev;
   }
 
   async #watchFaults({ port }: SerialPort): Promise<LineFaults | undefined> {
@@ -105,6 +119,7 @@ export class SerialTransport implements Transport {
     this.#closes += 1;
     const port = this.#port;
     this.#port = undefined;
+    this.#unwatch();
     await this.#opening;
     if (port !== undefined) await closePort(port);
   }

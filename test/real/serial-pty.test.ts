@@ -1,6 +1,6 @@
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, open, readdir, readlink, realpath, rm } from "node:fs/promises";
+import { mkdtemp, open, readdir, readlink, realpath, rm, unlink } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -11,6 +11,7 @@ import type { Reader } from "../../drivers/reader.ts";
 import type { SerialLineSettings } from "../../drivers/readers/line/settings.ts";
 import { openReader } from "../../drivers/readers/open-reader.ts";
 import { LineFaults, noFaults } from "../../drivers/transports/line-faults.ts";
+import { PRESENCE_MS } from "../../drivers/transports/presence.ts";
 import { SerialTransport } from "../../drivers/transports/serial.ts";
 import { Recorder } from "../drivers/readers/scripted-transport.ts";
 import { FakeClock } from "../sim/clock.ts";
@@ -206,6 +207,18 @@ test("half a line before an unplug is forgotten, and the reader is read again wh
   second.device.stdin.write("B3C4D5E6\r", "latin1");
   expect(await told.untilReads(2)).toEqual(["CARD1", "B3C4D5E6"]);
   expect(reader.counters).toMatchObject({ lost: 1, opened: 2 });
+});
+
+test("a device whose name is gone or another's is lost, though its line says nothing", async () => {
+  await plugIn();
+  const { told, clock } = await openSerial();
+  await told.inState("ready");
+  await unlink(path);
+  clock.advance(PRESENCE_MS);
+  await told.inState("absent: reader-lost");
+  await plugIn();
+  clock.advance(1000);
+  await told.inState("ready");
 });
 
 test("a device that another program holds is there but cannot be opened", async () => {

@@ -3,6 +3,7 @@ import { HidTransport } from "../../transports/hid.ts";
 import type { ReaderContext } from "../context.ts";
 import { watchDevices } from "../device-watch.ts";
 import { ReaderSession } from "../session.ts";
+import { usbRemedies } from "../usb-remedy.ts";
 import { KeyboardDecoder } from "./decoder.ts";
 import { KeypadDecoder } from "./keypad.ts";
 import type { HidKeyboardSettings } from "./settings.ts";
@@ -28,5 +29,6 @@ export function openHidKeyboard(settings: HidKeyboardSettings, context: ReaderCo
     transport: context.transport ?? new HidTransport(settings, { clock: context.clock, log }),
     context,
     watch: watchDevices(context.log),
+    mend: usbRemedies(settings, context),
   });
 }
