@@ -14,9 +14,10 @@ import type { Transport } from "../drivers/transports/transport.ts";
 import type { CardError } from "./cards/card-error.ts";
 import { toCardNumber } from "./cards/pipeline.ts";
 import { cardToken } from "./cards/token.ts";
+
 import type { Config, SnmpConfig } from "./config/config.ts";
-import { ControlSocket } from "./health/control-socket.ts";
-import { type AgentStatus, type ShownError, summed } from "./health/status.ts";
+import { type CapturedFrames, ControlSocket } from "./health/control-socket.ts";
+import { type AgentStatus, quietHint, type ShownError, summed } from "./health/status.ts";
 import { CentralLink } from "./link/client.ts";
 import { LINK_CODES } from "./link/link-error.ts";
 import { Ledger } from "./release/ledger.ts";
@@ -88,7 +89,11 @@ export class Agent {
     });
     // The socket is the lock of the state folder, so it comes before the ledger is touched.
     let agent: Agent | undefined;
-    const socket = await ControlSocket.open(controlSocketPath(stateDir), () => agent?.status() ?? { starting: true });
+    const socket = await ControlSocket.open(controlSocketPath(stateDir), {
+      status: () => agent?.status() ?? { starting: true },
+      capture: (name, forMs) => agent?.capture(name, forMs) ?? false,
+      captured: (name) => agent?.captured(name),
+    });
     try {
       agent = new Agent(options, await Ledger.open(join(stateDir, "ledger.log")));
       agent.#socket = socket;
@@ -141,9 +146,12 @@ export class Agent {
         ...(link.roundTripMs === undefined ? {} : { roundTripMs: link.roundTripMs }),
         counters: this.#link.counters,
       },
-      readers: this.#config.readers.map(({ name, family, printer }) => {
+      readers: this.#config.readers.map(({ name, family, printer, expectCardWithinH }) => {
         const reader = this.#readers.get(name);
         const state = reader?.state ?? { status: "closed", since: now };
+        const lastReadAt = reader?.lastReadAt;
+        const hint =
+          state.status === "ready" ? quietHint(now - (lastReadAt ?? this.#startedAt), expectCardWithinH) : undefined;
         return {
           name,
           family,
@@ -151,6 +159,8 @@ export class Agent {
           status: state.status,
           forMs: Math.round(now - state.since),
           ...(state.error === undefined ? {} : { error: shown(state.error) }),
+          ...(lastReadAt === undefined ? {} : { lastReadAgoMs: Math.round(now - lastReadAt) }),
+          ...(hint === undefined ? {} : { hint }),
           counters: reader?.counters ?? {},
         };
       }),
@@ -177,6 +187,18 @@ export class Agent {
       counters: summed(this.#loop.counters, this.#loop.claims.counters, this.#loop.reporter.counters),
       memoryMiB: Math.round(process.memoryUsage.rss() / 2 ** 20),
     };
+  }
+
+  /** Begins a capture of what goes over a reader's line; false where there is no such reader. */
+  capture(name: string, forMs: number): boolean {
+    const reader = this.#readers.get(name);
+    reader?.capture(forMs);
+    return reader !== undefined;
+  }
+
+  captured(name: string): CapturedFrames | undefined {
+    const reader = this.#readers.get(name);
+    return reader === undefined ? undefined : { nowMs: this.#clock.monotonic(), frames: reader.captured };
   }
 
   async stop(): Promise<void> {

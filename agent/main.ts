@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   config: () => import("./commands/config.ts"),
   status: () => import("./commands/status.ts"),
   doctor: () => import("./commands/doctor.ts"),
+  reader: () => import("./commands/reader.ts"),
   card: () => import("./commands/card.ts"),
   ledger: () => import("./commands/ledger.ts"),
 };
@@ -22,6 +23,7 @@ const SUMMARIES: Readonly<Record<string, string>> = {
   config: "check a configuration, or print an annotated example",
   status: "what the running agent, its readers and its printers are doing",
   doctor: "check everything the agent needs, one by one, and say what to do",
+  reader: "find, add and watch card readers",
   card: "convert a raw read into a card number",
   ledger: "what the agent did with each claimed job",
 };
@@ -39,7 +41,21 @@ function terminal(json: boolean): Terminal {
     line: json ? err : out,
     note: err,
     result: (value) => json && out(JSON.stringify(value)),
+    ...(process.stdin.isTTY ? { ask } : {}),
   };
+}
+
+async function ask(question: string, signal: AbortSignal): Promise<string | undefined> {
+  const { createInterface } = await import("node:readline");
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  const answer = new Promise<string | undefined>((resolve) => {
+    // Ctrl-C at the question is a signal to the command, as anywhere else.
+    lines.once("SIGINT", () => process.kill(process.pid, "SIGINT"));
+    lines.once("close", () => resolve(undefined));
+    lines.question(`${question} `, { signal }, resolve);
+    signal.addEventListener("abort", () => lines.close(), { once: true });
+  });
+  return answer.finally(() => lines.close());
 }
 
 function overview(): string {

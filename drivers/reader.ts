@@ -112,6 +112,8 @@ export interface Reader {
 
 /** One piece of what went over a reader's line, as `readers/capture.ts` masks it. */
 export interface CapturedFrame {
+  /** From 1, since the capture began: a gap tells of frames that made room for newer ones. */
+  readonly number: number;
   /** Monotonic ms. */
   readonly at: number;
   readonly direction: "in" | "out";

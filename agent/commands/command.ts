@@ -19,6 +19,8 @@ export interface Terminal {
   note(text: string): void;
   /** The one machine-readable answer; printed with --json only. */
   result(value: unknown): void;
+  /** One line that a person types; undefined at the end of the input. Absent where nobody sits there. */
+  readonly ask?: (question: string, signal: AbortSignal) => Promise<string | undefined>;
 }
 
 export interface Invocation {
@@ -51,9 +53,50 @@ export const COMMAND_CODES = {
     what: "No agent answers on this machine's control socket.",
     next: "Start it with `printgate run`, or name its configuration with --config.",
   },
+  "reader-not-plugged-in": {
+    what: "No device that may be a reader fits.",
+    next: "Look at `printgate reader list`, and name one of its devices with --device.",
+  },
+  "reader-configured": {
+    what: "This device, or this name, is a configured reader already.",
+    next: "Change its [[reader]] table, or remove it first.",
+  },
+  "reader-unheard": {
+    what: "No card was read in time.",
+    next: "Check that the reader's light or sound answers the card, that this is its port, and try again with another card.",
+  },
+  "reader-not-understood": {
+    what: "The reader sends something, and it fits no framing and speed that is known.",
+    next: "Look in its manual for speed and format, and give them with --family and --set; see `printgate reader add --help`.",
+  },
+  "reader-unconfirmed": {
+    what: "The second read did not confirm the first; nothing was written.",
+    next: "Tap the same card both times. A phone's number may change each time: take a card.",
+  },
+  "reader-unknown": {
+    what: "The running agent has no reader of this name.",
+    next: "Look at `printgate reader list`; after a change of the configuration restart the agent.",
+  },
 } as const satisfies CodeTable;
 
 export class CommandError extends codedError(COMMAND_CODES) {}
+
+/** A repeatable option. */
+export function textOptions(invocation: Invocation, name: string): readonly string[] {
+  const value = invocation.options[name];
+  const values = Array.isArray(value) ? value : value === undefined ? [] : [value];
+  return values.map((one) => {
+    if (typeof one === "string") return one;
+    throw new CommandError("usage", `--${name} takes a value`);
+  });
+}
+
+/** Seconds, from 1 to `max`. */
+export function secondsOption(invocation: Invocation, name: string, byDefault: number, max: number): number {
+  const seconds = Number(textOption(invocation, name) ?? byDefault);
+  if (seconds >= 1 && seconds <= max) return seconds;
+  throw new CommandError("usage", `--${name} takes seconds from 1 to ${max}`);
+}
 
 /** The option as a string, or undefined; a repeated or bare one is a usage error. */
 export function textOption(invocation: Invocation, name: string): string | undefined {

@@ -83,8 +83,8 @@ runs, each reader. Prints nothing and changes nothing. Exit code 0 when nothing 
         return { result: "pass", evidence: `it runs as process ${running.pid}` };
       }),
     );
-    for (const { name, family, status, error } of readers) {
-      const evidence = `${family}: ${status}${error === undefined ? "" : ` (${error.detail})`}`;
+    for (const { name, family, status, error, hint } of readers) {
+      const evidence = [`${family}: ${status}`, error?.detail, hint].filter((part) => part !== undefined).join("; ");
       const next = error?.next ?? "It is opened as soon as it appears.";
       add({
         name: `reader ${name}`,

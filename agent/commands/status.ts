@@ -34,7 +34,11 @@ function describe(status: AgentStatus, verdict: ReturnType<typeof verdictOf>): s
     "",
     `agent    ${status.name} ${status.version}, pid ${status.pid}, up ${duration(status.uptimeMs)}, ${status.memoryMiB} MiB`,
     `central  ${central.status}${trip}`,
-    ...readers.map((r) => `reader   ${r.name} (${r.family} at ${r.printer}): ${r.status} for ${duration(r.forMs)}`),
+    ...readers.flatMap((r) => {
+      const last = r.lastReadAgoMs === undefined ? "no card yet" : `last card ${duration(r.lastReadAgoMs)} ago`;
+      const line = `reader   ${r.name} (${r.family} at ${r.printer}): ${r.status} for ${duration(r.forMs)}, ${last}`;
+      return r.hint === undefined ? [line] : [line, `  ? reader ${r.name}: ${r.hint}`];
+    }),
     ...printers.map((p) => `printer  ${p.name} ${p.uri}: snmp ${p.snmp}, ${p.depth} job(s) under way`),
     `ledger   ${ledger.open} open, ${ledger.unreported} to report, ${ledger.inDoubt} in doubt`,
     ...taps.slice(-5).map((tap) => {

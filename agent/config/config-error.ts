@@ -13,6 +13,14 @@ export const CONFIG_CODES = {
     what: "The configuration file holds keys and other users of this machine can read or change it.",
     next: "Run the chmod command that is named, as the file's owner.",
   },
+  "config-not-writable": {
+    what: "The configuration file cannot be replaced; it is as it was.",
+    next: "Run the command as the owner of the file and of its folder, or use --dry-run and add the lines by hand.",
+  },
+  "config-changed": {
+    what: "The configuration file was changed by somebody else meanwhile; nothing was written.",
+    next: "Look at the change, then run the command again.",
+  },
   "config-syntax": {
     what: "The configuration file is not valid TOML.",
     next: "Correct the line that is named.",

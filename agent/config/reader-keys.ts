@@ -44,6 +44,12 @@ const common = (kind: Kind, example: string) => ({
     doc: "More reads than this in 10 s are dropped.",
     unit: "reads",
   }),
+  expect_card_within_h: key(z.optional(whole(1, 8760)), {
+    doc: "`status` and `doctor` give a hint when no card came for longer. No error: nights and weekends are quiet.",
+    unit: "hours",
+    otherwise: "no hint",
+    example: "72",
+  }),
   ...keypad(),
 });
 

@@ -3,10 +3,29 @@ import { createServer, request, type Server } from "node:http";
 import { connect, createServer as createLock, type Server as Lock } from "node:net";
 import { dirname } from "node:path";
 import { codeOf } from "../../drivers/coded-error.ts";
+import type { CapturedFrame } from "../../drivers/reader.ts";
 import { StorageError } from "../storage/storage-error.ts";
 
+/** What a reader's line carried lately, and the agent's clock beside it: frames tell their time by that clock. */
+export interface CapturedFrames {
+  readonly nowMs: number;
+  readonly frames: readonly CapturedFrame[];
+}
+
+/** What the agent answers over the socket. */
+export interface ControlRequests {
+  /** `GET /status` */
+  status(): object;
+  /** `POST /readers/NAME/capture?ms=N`; false where there is no such reader. */
+  capture(reader: string, forMs: number): boolean;
+  /** `GET /readers/NAME/capture` */
+  captured(reader: string): CapturedFrames | undefined;
+}
+
+export const MAX_CAPTURE_MS = 600_000;
+
 /**
- * The agent's local socket: `GET /status` over HTTP, for the command line. Being a socket in the state folder it is also
+ * The agent's local socket: HTTP, for the command line. Being a socket in the state folder it is also
  * what keeps a second agent away: a dead agent's socket refuses connections, a living one's accepts them.
  */
 export class ControlSocket {
@@ -18,7 +37,7 @@ export class ControlSocket {
     this.#lock = lock;
   }
 
-  static async open(path: string, status: () => object): Promise<ControlSocket> {
+  static async open(path: string, requests: ControlRequests): Promise<ControlSocket> {
     const lock = await locked(path);
     if (await answers(path)) {
       lock.close();
@@ -26,8 +45,7 @@ export class ControlSocket {
     }
     const server = createServer((incoming, reply) => {
       incoming.resume();
-      const found = incoming.method === "GET" && incoming.url === "/status";
-      const [code, body] = found ? told(status) : [404, { code: "not-found" }];
+      const [code, body] = told(requests, `${incoming.method} ${incoming.url}`);
       reply.writeHead(code, { "content-type": "application/json" }).end(JSON.stringify(body));
     });
     server.headersTimeout = server.requestTimeout = 5000;
@@ -83,13 +101,30 @@ function listening(server: Lock, path: string): Promise<void> {
   });
 }
 
-/** Without a free descriptor even asking for the memory in use throws; that must not end the agent. */
-function told(status: () => object): [code: number, body: object] {
+type Answer = readonly [code: number, body: object];
+const NOT_FOUND: Answer = [404, { code: "not-found" }];
+
+function told(requests: ControlRequests, line: string): Answer {
   try {
-    return [200, status()];
+    return answer(requests, line);
   } catch (error) {
+    // Without a free descriptor even asking for the memory in use throws; that must not end the agent.
     return [500, { code: codeOf(error) }];
   }
+}
+
+function answer(requests: ControlRequests, line: string): Answer {
+  if (line === "GET /status") return [200, requests.status()];
+  const [, method, name = "", ms] =
+    /^(GET|POST) \/readers\/([a-z0-9._-]{1,63})\/capture(?:\?ms=([0-9]{1,9}))?$/.exec(line) ?? [];
+  if (method === "GET" && ms === undefined) {
+    const frames = requests.captured(name);
+    return frames === undefined ? NOT_FOUND : [200, frames];
+  }
+  if (method === "POST" && ms !== undefined && Number(ms) <= MAX_CAPTURE_MS) {
+    return requests.capture(name, Number(ms)) ? [200, {}] : NOT_FOUND;
+  }
+  return NOT_FOUND;
 }
 
 function answers(path: string): Promise<boolean> {
@@ -104,12 +139,25 @@ function answers(path: string): Promise<boolean> {
   });
 }
 
-const MAX_STATUS_BYTES = 4 * 2 ** 20;
+const MAX_ANSWER_BYTES = 4 * 2 ** 20;
 
-/** What the running agent answers, or `undefined` if none runs behind this socket. */
+/** What the running agent says of itself, or `undefined` if none runs behind this socket. */
 export function askStatus(path: string, timeoutMs = 5000): Promise<unknown> {
+  return ask(path, "GET", "/status", timeoutMs);
+}
+
+/** Begins a capture at one reader. `undefined` if no agent runs; rejects if it knows no such reader. */
+export function startCapture(path: string, reader: string, forMs: number, timeoutMs = 5000): Promise<unknown> {
+  return ask(path, "POST", `/readers/${reader}/capture?ms=${forMs}`, timeoutMs);
+}
+
+export function askCaptured(path: string, reader: string, timeoutMs = 5000): Promise<unknown> {
+  return ask(path, "GET", `/readers/${reader}/capture`, timeoutMs);
+}
+
+function ask(socketPath: string, method: string, path: string, timeout: number): Promise<unknown> {
   return new Promise((resolve, reject) => {
-    const asked = request({ socketPath: path, path: "/status", timeout: timeoutMs, agent: false }, (reply) => {
+    const asked = request({ socketPath, method, path, timeout, agent: false }, (reply) => {
       if (reply.statusCode !== 200) {
         asked.destroy(new Error(`the agent answers ${reply.statusCode}`));
         return;
@@ -118,7 +166,7 @@ export function askStatus(path: string, timeoutMs = 5000): Promise<unknown> {
       reply.setEncoding("utf8");
       reply.on("data", (piece: string) => {
         text += piece;
-        if (text.length > MAX_STATUS_BYTES) asked.destroy(new Error("the answer is too long"));
+        if (text.length > MAX_ANSWER_BYTES) asked.destroy(new Error("the answer is too long"));
       });
       reply.once("end", () => {
         try {

@@ -40,6 +40,10 @@ export interface AgentStatus {
     /** How long it has been so, in ms. */
     readonly forMs: number;
     readonly error?: ShownError;
+    /** How long ago the latest good read was, in ms; absent before the first. */
+    readonly lastReadAgoMs?: number;
+    /** Something to look at that is not wrong, and does not change the verdict. */
+    readonly hint?: string;
     readonly counters: Counts;
   }[];
   readonly printers: readonly {
@@ -94,6 +98,15 @@ function problem(part: string, error: ShownError | undefined, fallback: string):
   if (error === undefined) return `${part}: ${fallback}`;
   const detail = error.detail === "" ? "" : ` (${error.detail})`;
   return `${part}: ${error.what}${detail} ${error.next}`;
+}
+
+/**
+ * Pure: what to look at when a reader that seems well has read nothing for longer than expected. `quietMs` is since its
+ * latest card, or since the agent's start.
+ */
+export function quietHint(quietMs: number, expectWithinH: number | undefined): string | undefined {
+  if (expectWithinH === undefined || quietMs <= expectWithinH * 3_600_000) return undefined;
+  return `no card for ${duration(quietMs)}, and one is expected every ${expectWithinH} h: tap a card to see whether it still reads`;
 }
 
 /** `4 s`, `12 min`, `3 h`, `5 d`. */

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { Stats } from "node:fs";
 import { open, rename, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { StorageError } from "./storage-error.ts";
@@ -15,9 +16,9 @@ export async function syncFolder(folder: string): Promise<void> {
 
 /**
  * Replaces `path` so that after a power cut it holds either the old or the new bytes, never a mixture:
- * temp file in the same folder, write, fsync, rename, fsync the folder. Mode 0600.
+ * temp file in the same folder, write, fsync, rename, fsync the folder. Mode 0600, or mode and owner of the file `like`.
  */
-export async function replaceFile(path: string, bytes: Uint8Array | string): Promise<void> {
+export async function replaceFile(path: string, bytes: Uint8Array | string, like?: Stats): Promise<void> {
   const temp = join(dirname(path), `.${randomUUID()}.tmp`);
   let step = "create";
   try {
@@ -25,6 +26,12 @@ export async function replaceFile(path: string, bytes: Uint8Array | string): Pro
     try {
       step = "write";
       await handle.writeFile(bytes);
+      if (like !== undefined) {
+        step = "give the owner of";
+        const { uid, gid } = await handle.stat();
+        if (uid !== like.uid || gid !== like.gid) await handle.chown(like.uid, like.gid);
+        await handle.chmod(like.mode & 0o7777);
+      }
       step = "fsync";
       await handle.sync();
     } finally {

@@ -50,6 +50,7 @@ export class FrameCapture {
   readonly #shapeOf: (bytes: Uint8Array) => string;
   #until = Number.NEGATIVE_INFINITY;
   #frames: CapturedFrame[] = [];
+  #taken = 0;
 
   constructor(shapeOf: (bytes: Uint8Array) => string) {
     this.#shapeOf = shapeOf;
@@ -58,12 +59,14 @@ export class FrameCapture {
   /** Begins anew. */
   start(now: number, forMs: number): void {
     this.#frames = [];
+    this.#taken = 0;
     this.#until = now + forMs;
   }
 
   take(direction: CapturedFrame["direction"], bytes: Uint8Array, now: number): void {
     if (now >= this.#until) return;
-    this.#frames.push({ at: now, direction, length: bytes.length, shape: this.#shapeOf(bytes) });
+    this.#taken += 1;
+    this.#frames.push({ number: this.#taken, at: now, direction, length: bytes.length, shape: this.#shapeOf(bytes) });
     if (this.#frames.length > MAX_FRAMES) this.#frames.shift();
   }
 

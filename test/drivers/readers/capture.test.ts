@@ -35,7 +35,7 @@ test("captures for as long as asked, the newest frames only, and begins anew eac
   capture.start(0, 1000);
   for (let at = 0; at < 100; at += 1) capture.take("in", Buffer.from("12"), at);
   expect(capture.frames).toHaveLength(64);
-  expect(capture.frames.at(-1)).toEqual({ at: 99, direction: "in", length: 2, shape: "dd" });
+  expect(capture.frames.at(-1)).toEqual({ number: 100, at: 99, direction: "in", length: 2, shape: "dd" });
   capture.take("out", Buffer.from("3"), 1000);
   expect(capture.frames.at(-1)?.at).toBe(99);
   capture.start(2000, 1000);

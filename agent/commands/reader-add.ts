@@ -1,0 +1,273 @@
+import { readFile, realpath, stat } from "node:fs/promises";
+import { type Clock, systemClock } from "../../drivers/clock.ts";
+import { silentLog } from "../../drivers/log.ts";
+import type { Read } from "../../drivers/reader.ts";
+import { openReader } from "../../drivers/readers/open-reader.ts";
+import type { Transport } from "../../drivers/transports/transport.ts";
+import { type Config, configPath, loadConfig, parseConfig, type ReaderConfig } from "../config/config.ts";
+import { ConfigError } from "../config/config-error.ts";
+import { type TomlEntry, tableToml, tomlText, withTable } from "../config/edit.ts";
+import { replaceFile } from "../storage/atomic-file.ts";
+import { StorageError } from "../storage/storage-error.ts";
+import { CommandError, EXIT, type Invocation, secondsOption, textOption, textOptions } from "./command.ts";
+import { answers, type Heard, hear, isPlausible, meaningOf, nextRead, type Wait } from "./reader-detect.ts";
+import { type Device, deviceOf, question } from "./reader-device.ts";
+import { FAMILY_PROBES } from "./reader-families.ts";
+import { keptFromConsole } from "./reader-keys.ts";
+import { shapeOf, shapeOfHeard } from "./reader-shape.ts";
+
+/** What a test puts in the place of the machine. */
+export interface AddSurroundings {
+  readonly root: string;
+  readonly clock: Clock;
+  readonly transport?: (settings: ReaderConfig) => Transport;
+}
+
+const REAL: AddSurroundings = { root: "/", clock: systemClock };
+
+/** The configuration as it is, and what a new table at its end would make of it. */
+class Draft {
+  readonly file: string;
+  readonly config: Config;
+  readonly #text: string;
+  readonly #fixed: readonly TomlEntry[];
+  readonly #last: readonly TomlEntry[];
+
+  constructor(file: string, text: string, config: Config, fixed: readonly TomlEntry[], last: readonly TomlEntry[]) {
+    this.file = file;
+    this.config = config;
+    this.#text = text;
+    this.#fixed = fixed;
+    this.#last = last;
+  }
+
+  /** What the operator set by hand wins. */
+  table(entries: readonly TomlEntry[]): string {
+    const byKey = new Map([...this.#fixed, ...entries, ...this.#last].map((entry) => [entry.key, entry]));
+    return tableToml("reader", [...byKey.values()]);
+  }
+
+  /** The reader as the agent would have it. @throws ConfigError */
+  async settings(entries: readonly TomlEntry[]): Promise<ReaderConfig> {
+    const { readers } = await parseConfig(withTable(this.#text, this.table(entries)), this.file);
+    const added = readers.at(-1);
+    if (added === undefined) throw new TypeError("the table that was added is not there");
+    return added;
+  }
+
+  /** Replaces the file, with the mode and the owner that it has. */
+  async write(entries: readonly TomlEntry[]): Promise<void> {
+    await this.settings(entries);
+    const problem = (code: "config-changed" | "config-not-writable", message: string) =>
+      new ConfigError([{ code, file: this.file, key: "", message }]);
+    // A link stays a link.
+    const path = await realpath(this.file);
+    if ((await readFile(path, "utf8")) !== this.#text) throw problem("config-changed", "is not what it was");
+    try {
+      await replaceFile(path, withTable(this.#text, this.table(entries)), await stat(path));
+    } catch (error) {
+      if (!(error instanceof StorageError)) throw error;
+      throw problem("config-not-writable", error.detail);
+    }
+  }
+}
+
+export async function addReader(invocation: Invocation, surroundings: AddSurroundings = REAL): Promise<number> {
+  const { terminal } = invocation;
+  const file = configPath(textOption(invocation, "config"), process.env);
+  const config = await loadConfig(file);
+  const device = await deviceOf(invocation, config, surroundings.root);
+  const name = await nameOf(invocation, config);
+  const draft = new Draft(
+    file,
+    await readFile(file, "utf8"),
+    config,
+    [
+      tomlText("name", name),
+      tomlText("family", device.families[0] ?? ""),
+      tomlText("printer", await printerOf(invocation, config)),
+    ],
+    textOptions(invocation, "set").map(setting),
+  );
+  // Keeps the process alive while it waits for a card, whatever the reader's transport does.
+  const alive = setInterval(() => {}, 2 ** 30);
+  const restore = await keptFromConsole(device.nodes, surroundings.root);
+  let written = false;
+  try {
+    const entries = await entriesOf(invocation, draft, device, surroundings);
+    const toml = draft.table(entries);
+    terminal.line(toml);
+    if (invocation.options["dry-run"] !== true) {
+      await draft.write(entries);
+      written = true;
+      terminal.note(`Added to ${file}. Restart the agent to use it: systemctl restart printgate`);
+    }
+    const { family } = await draft.settings(entries);
+    terminal.result({ written, file, name, family, toml });
+    return EXIT.ok;
+  } finally {
+    clearInterval(alive);
+    // A keyboard that was not taken types again.
+    if (!written) await restore();
+  }
+}
+
+/** The keys that name, printer and hand-made settings leave open: device, family, and how it speaks. */
+async function entriesOf(
+  invocation: Invocation,
+  draft: Draft,
+  device: Device,
+  surroundings: AddSurroundings,
+): Promise<readonly TomlEntry[]> {
+  if (invocation.options.yes === true) {
+    const [family] = device.families;
+    if (family === undefined) throw new CommandError("usage", "--yes needs --family here");
+    return [tomlText("family", family), ...(device.entries(family) ?? [])];
+  }
+  const wait: Wait = {
+    context: { clock: surroundings.clock, log: silentLog, random: Math.random },
+    waitMs: secondsOption(invocation, "wait", 60, 3600) * 1000,
+    signal: invocation.signal,
+  };
+  const found = await detect(invocation, draft, device, surroundings, wait);
+  const again = `Understood: ${found.about}. Tap the same card once more.`;
+  const confirmation = await nextRead(found.settings, contextOf(wait, surroundings, found.settings), () =>
+    invocation.terminal.note(again),
+  );
+  stopIfAborted(invocation);
+  if (confirmation === undefined) throw new CommandError("reader-unheard", "the second time");
+  if (!isSame(found.read, confirmation)) {
+    throw new CommandError("reader-unconfirmed", `first ${shapeOf(found.read)}, then ${shapeOf(confirmation)}`);
+  }
+  invocation.terminal.note("The second read is the same.");
+  return found.entries;
+}
+
+interface Found {
+  readonly entries: readonly TomlEntry[];
+  readonly settings: ReaderConfig;
+  readonly read: Read;
+  readonly about: string;
+}
+
+/** The families in turn: those that are asked answer by themselves, those that only speak need a card. */
+async function detect(
+  invocation: Invocation,
+  draft: Draft,
+  device: Device,
+  surroundings: AddSurroundings,
+  wait: Wait,
+): Promise<Found> {
+  let heardAnything = false;
+  for (const family of device.families) {
+    const probe = FAMILY_PROBES[family];
+    const own = device.entries(family);
+    if (probe === undefined || own === undefined) continue;
+    for (const line of probe.lines) {
+      const entries = [tomlText("family", family), ...own, ...line];
+      const settings = await draft.settings(entries);
+      const at = line.length === 0 ? family : `${family}, ${line.map(({ key, toml }) => `${key} ${toml}`).join(", ")}`;
+      if (probe.listen === undefined) {
+        invocation.terminal.note(`Asking it as ${at} ...`);
+        const reader = await openReader(settings, contextOf(wait, surroundings, settings).context);
+        const answered = await answers(reader, wait);
+        stopIfAborted(invocation);
+        if (!answered) continue;
+        const read = await nextRead(settings, contextOf(wait, surroundings, settings), () =>
+          invocation.terminal.note("It answers. Tap a card now."),
+        );
+        if (read === undefined) throw new CommandError("reader-unheard", at);
+        tell(invocation, read);
+        return { entries, settings, read, about: at };
+      }
+      const transport = surroundings.transport?.(settings) ?? (await probe.listen.transport(settings, wait.context));
+      const heard = await hear(transport, wait, () => invocation.terminal.note(`Listening as ${at}. Tap a card now.`));
+      stopIfAborted(invocation);
+      // A reader at another speed would still be heard, as noise.
+      if (heard.length === 0) throw new CommandError("reader-unheard", at);
+      heardAnything = true;
+      const found = await meant(draft, entries, probe.listen.meanings, heard);
+      if (found !== undefined) {
+        tell(invocation, found.read);
+        return found;
+      }
+      const what = family === "hid-keyboard" ? `${heard.length} key report(s)` : shapeOfHeard(heard);
+      invocation.terminal.note(`What came makes no sense that way: ${what}`);
+    }
+  }
+  if (heardAnything) throw new CommandError("reader-not-understood", device.about);
+  throw new CommandError("reader-unheard", device.about);
+}
+
+/** The first meaning in which all that came makes sense. */
+async function meant(
+  draft: Draft,
+  entries: readonly TomlEntry[],
+  meanings: readonly (readonly TomlEntry[])[],
+  heard: readonly Heard[],
+): Promise<Found | undefined> {
+  for (const meaning of meanings) {
+    const all = [...entries, ...meaning];
+    const settings = await draft.settings(all);
+    const { reads, flaws } = await meaningOf(settings, heard);
+    const [read] = reads;
+    if (read === undefined || flaws.length > 0 || !isPlausible(read)) continue;
+    return {
+      entries: all,
+      settings,
+      read,
+      about: all
+        .slice(1)
+        .map(({ key, toml }) => `${key} = ${toml}`)
+        .join(", "),
+    };
+  }
+  return undefined;
+}
+
+function tell({ terminal, options }: Invocation, read: Read): void {
+  terminal.note(`Read: ${shapeOf(read)}`);
+  if (options.show !== true) return;
+  terminal.note(`  ${read.kind === "text" ? JSON.stringify(read.text) : Buffer.from(read.bytes).toString("hex")}`);
+}
+
+function contextOf(wait: Wait, { transport }: AddSurroundings, settings: ReaderConfig): Wait {
+  if (transport === undefined) return wait;
+  return { ...wait, context: { ...wait.context, transport: transport(settings) } };
+}
+
+function isSame(a: Read, b: Read): boolean {
+  if (a.kind === "text") return b.kind === "text" && a.text === b.text;
+  return b.kind === "bits" && a.bitLength === b.bitLength && Buffer.compare(a.bytes, b.bytes) === 0;
+}
+
+function stopIfAborted({ signal }: Invocation): void {
+  if (signal.aborted) throw new CommandError("reader-unheard", "stopped");
+}
+
+async function printerOf(invocation: Invocation, { printers }: Config): Promise<string> {
+  const names = printers.map(({ name }) => name);
+  const named = textOption(invocation, "printer");
+  const [only, ...others] = names;
+  if (named === undefined && only !== undefined && others.length === 0) return only;
+  const chosen = named ?? (await question(invocation, `Which printer? (${names.join(", ")})`, "--printer"));
+  if (names.includes(chosen)) return chosen;
+  throw new CommandError("usage", `there is no printer ${JSON.stringify(chosen)}; there is ${names.join(", ")}`);
+}
+
+async function nameOf(invocation: Invocation, { readers }: Config): Promise<string> {
+  const taken = new Set(readers.map(({ name }) => name));
+  const named = textOption(invocation, "name");
+  if (named !== undefined && taken.has(named)) throw new CommandError("reader-configured", named);
+  let free = 1;
+  while (taken.has(`reader-${free}`)) free += 1;
+  return named ?? `reader-${free}`;
+}
+
+/** `KEY=VALUE`: a value that TOML reads as it is, or else text. */
+function setting(text: string): TomlEntry {
+  const [, key, value] = /^([a-z0-9_]+)\s*=\s*([\x20-\x7e]*)$/.exec(text) ?? [];
+  if (key === undefined || value === undefined) throw new CommandError("usage", "--set takes KEY=VALUE");
+  const plain = /^(?:true|false|[0-9]+|0x[0-9A-Fa-f]+|\[[^\r\n]*\]|"[^"\\]*"|'[^']*')$/.test(value);
+  return plain ? { key, toml: value } : tomlText(key, value);
+}

@@ -1,0 +1,162 @@
+import { constants } from "node:fs";
+import { access, realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { type Candidate, candidatesOf } from "../../drivers/discovery/candidates.ts";
+import { scanPlugged } from "../../drivers/discovery/usb.ts";
+import type { Config, ReaderConfig } from "../config/config.ts";
+import { ConfigError } from "../config/config-error.ts";
+import { type AgentStatus, duration } from "../health/status.ts";
+import { EXIT, type Invocation } from "./command.ts";
+import { configOf, statusOf } from "./configured-agent.ts";
+
+/** One row of what is plugged in. */
+export interface PluggedReader {
+  readonly candidate: Candidate;
+  /** The name of the [[reader]] that means it. */
+  readonly configured: string | undefined;
+  /** What would have to be done, the most pressing first. */
+  readonly next: readonly string[];
+}
+
+/** `root`: `/`, or a test's. */
+export async function listReaders(invocation: Invocation, root = "/"): Promise<number> {
+  const { terminal } = invocation;
+  const config = await configOf(invocation).catch((error: unknown) => {
+    if (!(error instanceof ConfigError)) throw error;
+    terminal.note(`What is configured is not known: ${error.message}`);
+    return undefined;
+  });
+  const status = config === undefined ? undefined : await statusOf(config);
+  const plugged = await pluggedReaders(config?.readers ?? [], root);
+  const configured = (config?.readers ?? []).map((reader) => configuredReader(reader, plugged, status));
+  terminal.line(plugged.length === 0 ? "Nothing is plugged in that may be a reader." : "Plugged in:");
+  for (const reader of plugged) for (const line of describe(reader)) terminal.line(`  ${line}`);
+  if (config !== undefined) {
+    terminal.line(configured.length === 0 ? "No reader is configured." : "Configured:");
+    for (const { name, family, printer, state } of configured) {
+      terminal.line(`  ${name.padEnd(14)}${family} at ${printer}: ${state}`);
+    }
+  }
+  terminal.result({ plugged: plugged.map(shown), configured });
+  return EXIT.ok;
+}
+
+export async function pluggedReaders(readers: Config["readers"], root: string): Promise<PluggedReader[]> {
+  const found: PluggedReader[] = [];
+  for (const candidate of candidatesOf(await scanPlugged(root))) {
+    const configured = await configuredAs(candidate, readers, root);
+    found.push({ candidate, configured, next: await nextSteps(candidate, configured, root) });
+  }
+  return found;
+}
+
+async function configuredAs(
+  candidate: Candidate,
+  readers: Config["readers"],
+  root: string,
+): Promise<string | undefined> {
+  for (const reader of readers) {
+    if ("vendorId" in reader && isSelected(reader, candidate)) return reader.name;
+    if (!("path" in reader)) continue;
+    if (candidate.paths.includes(reader.path)) return reader.name;
+    // A name of the administrator's own, such as /dev/card-reader.
+    const node = await realpath(join(root, reader.path)).catch(() => undefined);
+    if (candidate.paths.some((path) => join(root, path) === node)) return reader.name;
+  }
+  return undefined;
+}
+
+function isSelected(
+  reader: Extract<ReaderConfig, { vendorId: number }>,
+  { hid, serialNumber, port }: Candidate,
+): boolean {
+  return (
+    reader.vendorId === hid?.vendorId &&
+    reader.productId === hid.productId &&
+    (reader.serialNumber === undefined || reader.serialNumber === serialNumber) &&
+    (reader.port === undefined || reader.port === port)
+  );
+}
+
+async function nextSteps(candidate: Candidate, configured: string | undefined, root: string): Promise<string[]> {
+  const { guess, key, nodes, typesToConsole } = candidate;
+  const closed: string[] = [];
+  for (const node of nodes) {
+    const open = await access(join(root, node), constants.R_OK | constants.W_OK).then(
+      () => true,
+      () => false,
+    );
+    if (!open) closed.push(node);
+  }
+  const taken = configured !== undefined;
+  return [
+    ...(taken && typesToConsole ? ["Its keys reach the console too: install the udev rule for it."] : []),
+    ...(closed.length > 0
+      ? [`This user may not open ${closed.join(", ")}: install the udev rules, or join group dialout.`]
+      : []),
+    ...(taken || guess.families.length === 0 ? [] : [`To use it: printgate reader add --device ${key}`]),
+  ];
+}
+
+function describe({ candidate, configured, next }: PluggedReader): string[] {
+  const { key, guess, ids, says, serialNumber, nodes, path } = candidate;
+  const families = guess.families.length === 0 ? "no reader" : guess.families.join(", ");
+  const identity = [
+    ids,
+    serialNumber === undefined ? undefined : `serial number ${serialNumber}`,
+    ...nodes,
+    path === undefined || nodes.includes(path) ? undefined : path,
+  ].filter((part) => part !== undefined);
+  const lines = [
+    identity.join(", "),
+    says === undefined ? undefined : `calls itself "${says}"`,
+    guess.note,
+    configured === undefined ? undefined : `configured as ${configured}`,
+    ...next.map((step) => `→ ${step}`),
+  ].filter((line) => line !== undefined);
+  return [
+    `${key.padEnd(14)}${guess.product} (confidence ${guess.confidence}): ${families}`,
+    ...lines.map((line) => `${" ".repeat(14)}${line}`),
+  ];
+}
+
+function shown({ candidate, configured, next }: PluggedReader): object {
+  const { key, guess, ids, says, serialNumber, nodes, path, port } = candidate;
+  return { device: key, ...guess, ids, serialNumber, port, nodes, path, says, configured, next };
+}
+
+function configuredReader(
+  { name, family, printer }: ReaderConfig,
+  plugged: readonly PluggedReader[],
+  status: AgentStatus | undefined,
+) {
+  const device = plugged.find(({ configured }) => configured === name)?.candidate.key;
+  const running = status?.readers.find((reader) => reader.name === name);
+  return {
+    name,
+    family,
+    printer,
+    device,
+    state: stateOf(running, device, status !== undefined),
+    status: running?.status,
+  };
+}
+
+function stateOf(
+  running: AgentStatus["readers"][number] | undefined,
+  device: string | undefined,
+  runs: boolean,
+): string {
+  if (running === undefined) {
+    const where = device === undefined ? "" : `plugged in (${device}); `;
+    return `${where}${runs ? "the agent was started without it: restart it" : "the agent does not run"}`;
+  }
+  const { status, forMs, lastReadAgoMs, error, hint } = running;
+  const parts = [
+    `${status} for ${duration(forMs)}`,
+    lastReadAgoMs === undefined ? undefined : `last card ${duration(lastReadAgoMs)} ago`,
+    hint,
+    error === undefined ? undefined : `${error.what} ${error.next}`,
+  ];
+  return parts.filter((part) => part !== undefined).join("; ");
+}
