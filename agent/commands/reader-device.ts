@@ -1,10 +1,12 @@
-import { isNamed } from "../../drivers/discovery/candidates.ts";
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import { isNamed, serialPort } from "../../drivers/discovery/candidates.ts";
 import { FAMILIES, type Family } from "../../drivers/discovery/fingerprints.ts";
 import type { Config } from "../config/config.ts";
 import { type TomlEntry, tomlText } from "../config/edit.ts";
 import { CommandError, type Invocation, textOption, textOptions } from "./command.ts";
 import { FAMILY_PROBES } from "./reader-families.ts";
-import { type PluggedReader, pluggedReaders } from "./reader-list.ts";
+import { configuredAs, type PluggedReader, pluggedReaders } from "./reader-list.ts";
 
 /** What is to become a reader. */
 export interface Device {
@@ -32,7 +34,8 @@ export async function deviceOf(invocation: Invocation, config: Config, root: str
     return { about: tcp ?? listen ?? "", nodes: [], families: [family ?? "tcp-line"], entries: () => entries };
   }
   const plugged = await pluggedReaders(config.readers, root);
-  const { candidate, configured } = word === undefined ? await picked(invocation, plugged) : named(plugged, word);
+  const { candidate, configured } =
+    word === undefined ? await picked(invocation, plugged) : await named(plugged, word, config, root);
   if (configured !== undefined) throw new CommandError("reader-configured", configured);
   const { guess, key, nodes } = candidate;
   // To a device of which we know nothing not one byte is written unless its family was named.
@@ -55,10 +58,21 @@ function familyOf(invocation: Invocation): Family | undefined {
   return family;
 }
 
-function named(plugged: readonly PluggedReader[], word: string): PluggedReader {
+async function named(
+  plugged: readonly PluggedReader[],
+  word: string,
+  { readers }: Config,
+  root: string,
+): Promise<Pick<PluggedReader, "candidate" | "configured">> {
   const fitting = plugged.filter(({ candidate }) => isNamed(candidate, word));
   const [reader, ...others] = fitting;
-  if (reader === undefined) throw new CommandError("reader-not-plugged-in", word);
+  if (reader === undefined) {
+    // A serial port that no table knows, such as one of an RS-485 board.
+    const isDevice = word.startsWith("/") && (await stat(join(root, word)).catch(() => undefined))?.isCharacterDevice();
+    if (isDevice !== true) throw new CommandError("reader-not-plugged-in", word);
+    const candidate = serialPort(word);
+    return { candidate, configured: await configuredAs(candidate, readers, root) };
+  }
   if (others.length === 0) return reader;
   const keys = fitting.map(({ candidate }) => candidate.key).join(", ");
   throw new CommandError("usage", `${word} may be any of ${keys}; name one of these`);

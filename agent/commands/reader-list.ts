@@ -50,7 +50,7 @@ export async function pluggedReaders(readers: Config["readers"], root: string): 
   return found;
 }
 
-async function configuredAs(
+export async function configuredAs(
   candidate: Candidate,
   readers: Config["readers"],
   root: string,
@@ -90,7 +90,9 @@ async function nextSteps(candidate: Candidate, configured: string | undefined, r
   }
   const taken = configured !== undefined;
   return [
-    ...(taken && typesToConsole ? ["Its keys reach the console too: install the udev rule for it."] : []),
+    ...(taken && typesToConsole
+      ? ["Its keys reach the console too: install the udev rule for it (printgate reader udev-rules)."]
+      : []),
     ...(closed.length > 0
       ? [`This user may not open ${closed.join(", ")}: install the udev rules, or join group dialout.`]
       : []),

@@ -34,26 +34,29 @@ export function candidatesOf({ usb, uarts }: Plugged): Candidate[] {
     if (device.ttys.length > 1) return device.ttys.map((tty) => ofDevice(device, guess, usb, tty));
     return [ofDevice(device, guess, usb, device.ttys[0])];
   });
-  const ofBoard = uarts.map(({ path, alias, console }): Candidate => {
-    const note = console
-      ? "The system's console uses it: turn the serial console off first."
-      : "Anything may be behind it.";
-    const families = ["serial-line", "twn4-simple", "rfideas-acp", "osdp"] as const;
-    return {
-      key: path,
-      guess: { product: "a serial port of the board", families, confidence: "low", note },
-      ids: undefined,
-      says: undefined,
-      serialNumber: undefined,
-      nodes: [path],
-      hid: undefined,
-      path: alias ?? path,
-      paths: alias === undefined ? [path] : [path, alias],
-      port: undefined,
-      typesToConsole: false,
-    };
+  const ofBoard = uarts.map(({ path, alias, console }) => {
+    const note = console ? "The system's console uses it: turn the serial console off first." : undefined;
+    return serialPort(path, alias, note);
   });
   return [...ofUsb, ...ofBoard];
+}
+
+/** A serial port that belongs to no USB device. */
+export function serialPort(path: string, alias?: string, note = "Anything may be behind it."): Candidate {
+  const families = ["serial-line", "twn4-simple", "rfideas-acp", "osdp"] as const;
+  return {
+    key: path,
+    guess: { product: "a serial port of the board", families, confidence: "low", note },
+    ids: undefined,
+    says: undefined,
+    serialNumber: undefined,
+    nodes: [path],
+    hid: undefined,
+    path: alias ?? path,
+    paths: alias === undefined ? [path] : [path, alias],
+    port: undefined,
+    typesToConsole: false,
+  };
 }
 
 function ofDevice(device: UsbDevice, guess: Guess, all: readonly UsbDevice[], tty: SerialNode | undefined): Candidate {
