@@ -127,30 +127,24 @@ function shown({ candidate, configured, next }: PluggedReader): object {
   return { device: key, ...guess, ids, serialNumber, port, nodes, path, says, configured, next };
 }
 
-function configuredReader(
-  { name, family, printer }: ReaderConfig,
-  plugged: readonly PluggedReader[],
-  status: AgentStatus | undefined,
-) {
+function configuredReader(reader: ReaderConfig, plugged: readonly PluggedReader[], status: AgentStatus | undefined) {
+  const { name, family, printer } = reader;
   const device = plugged.find(({ configured }) => configured === name)?.candidate.key;
+  const isPluggable = "path" in reader || "vendorId" in reader;
+  const where = device !== undefined ? `plugged in (${device}); ` : isPluggable ? "not plugged in; " : "";
   const running = status?.readers.find((reader) => reader.name === name);
   return {
     name,
     family,
     printer,
     device,
-    state: stateOf(running, device, status !== undefined),
+    state: stateOf(running, where, status !== undefined),
     status: running?.status,
   };
 }
 
-function stateOf(
-  running: AgentStatus["readers"][number] | undefined,
-  device: string | undefined,
-  runs: boolean,
-): string {
+function stateOf(running: AgentStatus["readers"][number] | undefined, where: string, runs: boolean): string {
   if (running === undefined) {
-    const where = device === undefined ? "" : `plugged in (${device}); `;
     return `${where}${runs ? "the agent was started without it: restart it" : "the agent does not run"}`;
   }
   const { status, forMs, lastReadAgoMs, error, hint } = running;
