@@ -14,7 +14,8 @@ import { answers, type Heard, hear, isPlausible, meaningOf, nextRead, type Wait 
 import { type Device, deviceOf, question } from "./reader-device.ts";
 import { FAMILY_PROBES } from "./reader-families.ts";
 import { keptFromConsole } from "./reader-keys.ts";
-import { shapeOf, shapeOfHeard } from "./reader-shape.ts";
+import { learnedPipeline } from "./reader-learn.ts";
+import { isSameRead, shapeOf, shapeOfHeard } from "./reader-shape.ts";
 
 /** What a test puts in the place of the machine. */
 export interface AddSurroundings {
@@ -136,11 +137,16 @@ async function entriesOf(
   );
   stopIfAborted(invocation);
   if (confirmation === undefined) throw new CommandError("reader-unheard", "the second time");
-  if (!isSame(found.read, confirmation)) {
+  if (!isSameRead(found.read, confirmation)) {
     throw new CommandError("reader-unconfirmed", `first ${shapeOf(found.read)}, then ${shapeOf(confirmation)}`);
   }
   invocation.terminal.note("The second read is the same.");
-  return found.entries;
+  if (invocation.terminal.ask === undefined) return found.entries;
+  const pipeline = await learnedPipeline(invocation, found.read, (prompt) =>
+    nextRead(found.settings, contextOf(wait, surroundings, found.settings), () => invocation.terminal.note(prompt)),
+  );
+  stopIfAborted(invocation);
+  return pipeline === undefined ? found.entries : [...found.entries, tomlText("pipeline", pipeline)];
 }
 
 interface Found {
@@ -234,11 +240,6 @@ function tell({ terminal, options }: Invocation, read: Read): void {
 function contextOf(wait: Wait, { transport }: AddSurroundings, settings: ReaderConfig): Wait {
   if (transport === undefined) return wait;
   return { ...wait, context: { ...wait.context, transport: transport(settings) } };
-}
-
-function isSame(a: Read, b: Read): boolean {
-  if (a.kind === "text") return b.kind === "text" && a.text === b.text;
-  return b.kind === "bits" && a.bitLength === b.bitLength && Buffer.compare(a.bytes, b.bytes) === 0;
 }
 
 function stopIfAborted({ signal }: Invocation): void {

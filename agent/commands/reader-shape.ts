@@ -11,3 +11,8 @@ export function shapeOf(read: Read): string {
 export function shapeOfHeard(heard: readonly Heard[]): string {
   return textShape(Buffer.concat(heard.map(({ bytes }) => bytes)));
 }
+
+export function isSameRead(a: Read, b: Read | undefined): boolean {
+  if (a.kind === "text") return b?.kind === "text" && a.text === b.text;
+  return b?.kind === "bits" && a.bitLength === b.bitLength && Buffer.compare(a.bytes, b.bytes) === 0;
+}

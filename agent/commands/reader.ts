@@ -11,6 +11,7 @@ list     what is plugged in and may be a reader, what is configured, how it does
          Without a readable configuration it shows what is plugged in.
 add      takes a reader into the configuration: asks for a card, finds out what the reader sends and how, asks for the card
          again, and writes a [[reader]] table at the end of the file. Nothing else in the file changes.
+         Whoever knows the numbers that the central server has for three cards is led to the pipeline, too.
 capture  shows the shape of what goes over a reader's line while the agent runs: d for a digit, h for A-F, a for another
          letter, p for a sign, x for any byte of a binary protocol. No card number can be told from it.
 

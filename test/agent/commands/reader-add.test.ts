@@ -72,7 +72,7 @@ class TappedReader {
 
 async function add(options: Invocation["options"], reader?: TappedReader, answers?: readonly string[]) {
   const terminal = new FakeTerminal(answers);
-  terminal.onNote = (note) => /Tap (a|the same) card/.test(note) && reader?.tap();
+  terminal.onNote = (note) => /Tap (a|the same|another) card/.test(note) && reader?.tap();
   const surroundings: AddSurroundings = {
     root: machine.root,
     clock: fastClock,
@@ -268,7 +268,7 @@ test("several are plugged in: the operator picks by number, and keyboards are ne
   const { outcome, added, terminal } = await add({}, new TappedReader(tap, tap), ["2"]);
   expect(outcome).toBe(0);
   expect(added).toContain('serial_number = "B"');
-  expect(terminal.asked).toEqual(["Which one? (1-3)"]);
+  expect(terminal.asked[0]).toBe("Which one? (1-3)");
   // Now one Elatec reader is left, and a keyboard.
   const yes = await add({ yes: true });
   expect(yes.added).toContain('serial_number = "A"');
@@ -353,4 +353,31 @@ test("a file that somebody changes meanwhile is left alone; a link stays a link"
   expect(await addReader(invocation(terminal, ["add"], options), { root: machine.root, clock: systemClock })).toBe(0);
   expect(await readFile(config, "utf8")).toContain('name = "reader-1"');
   expect(await readdir(folder)).toEqual(["link.toml", "printgate.toml"]);
+});
+
+test("three cards whose numbers the operator knows give the pipeline; the numbers are written nowhere", async () => {
+  await machine.plugIn(TWN4);
+  const cards = ["04A2B3C4", "946EBD28", "00C41F07"] as const;
+  const numbers = cards.map((card) => String(Buffer.from(card, "hex").readUInt32LE()).padStart(10, "0"));
+  const line = (card: string | undefined) => [`${card}\r`];
+  // The second one still lies there when the third is asked for.
+  const taps = [line(cards[0]), line(cards[0]), line(cards[1]), line(cards[1]), line(cards[2])];
+  const { outcome, added, terminal } = await add({ family: "serial-line" }, new TappedReader(...taps), numbers);
+  expect(outcome).toBe(0);
+  expect(added).toMatch(/\npipeline = ".*reverseBytes.*toDec.*"\n$/);
+  for (const secret of [...cards, ...numbers]) expect(`${added}${terminal.text}`).not.toContain(secret);
+});
+
+test("numbers that no pipeline makes, or two cards alone, write no pipeline, and the reader is added all the same", async () => {
+  await machine.plugIn(TWN4);
+  const line = (card: string) => [`${card}\r`];
+  const taps = [line("04A2B3C4"), line("04A2B3C4"), line("946EBD28"), line("00C41F07")];
+  const none = await add({ family: "serial-line", "dry-run": true }, new TappedReader(...taps), ["1", "77", "5"]);
+  const two = await add({ family: "serial-line", "dry-run": true }, new TappedReader(...taps), [
+    "0077771716",
+    "2490285352",
+    "",
+  ]);
+  expect([none.outcome, two.outcome]).toEqual([0, 0]);
+  for (const { terminal } of [none, two]) expect(terminal.lines.join("\n")).not.toContain("pipeline");
 });
