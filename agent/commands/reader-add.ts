@@ -168,7 +168,7 @@ async function detect(
   for (const family of device.families) {
     const probe = FAMILY_PROBES[family];
     const own = device.entries(family);
-    if (probe === undefined || own === undefined) continue;
+    if (own === undefined) continue;
     for (const line of probe.lines) {
       const entries = [tomlText("family", family), ...own, ...line];
       const settings = await draft.settings(entries);

@@ -18,7 +18,7 @@ const QUIET_MS = 600;
 const LONGEST_TAP_MS = 3000;
 const MAX_BYTES = 8192;
 /** A reader that is asked answers within this, or is none of its family. */
-const ANSWER_MS = 5000;
+const ANSWER_MS = 3000;
 
 export interface Wait {
   readonly context: ReaderContext;

@@ -4,6 +4,7 @@ import { isNamed, serialPort } from "../../drivers/discovery/candidates.ts";
 import { FAMILIES, type Family } from "../../drivers/discovery/fingerprints.ts";
 import type { Config } from "../config/config.ts";
 import { type TomlEntry, tomlText } from "../config/edit.ts";
+import { READER_FAMILIES } from "../config/schema.ts";
 import { CommandError, type Invocation, textOption, textOptions } from "./command.ts";
 import { FAMILY_PROBES } from "./reader-families.ts";
 import { configuredAs, type PluggedReader, pluggedReaders } from "./reader-list.ts";
@@ -40,7 +41,9 @@ export async function deviceOf(invocation: Invocation, config: Config, root: str
   const { guess, key, nodes } = candidate;
   // To a device of which we know nothing not one byte is written unless its family was named.
   const mayAsk = guess.confidence !== "low";
-  const possible = guess.families.filter((one) => mayAsk || FAMILY_PROBES[one]?.listen !== undefined);
+  const possible = guess.families.filter(
+    (one) => READER_FAMILIES.includes(one) && (mayAsk || FAMILY_PROBES[one]?.listen !== undefined),
+  );
   return {
     about: `${key}, ${guess.product}`,
     nodes,
@@ -52,8 +55,8 @@ export async function deviceOf(invocation: Invocation, config: Config, root: str
 function familyOf(invocation: Invocation): Family | undefined {
   const name = textOption(invocation, "family");
   const family = FAMILIES.find((one) => one === name);
-  if (name !== undefined && (family === undefined || FAMILY_PROBES[family] === undefined)) {
-    throw new CommandError("usage", `--family is one of ${Object.keys(FAMILY_PROBES).join(", ")}`);
+  if (name !== undefined && (family === undefined || !READER_FAMILIES.includes(name))) {
+    throw new CommandError("usage", `--family is one of ${READER_FAMILIES.join(", ")}`);
   }
   return family;
 }

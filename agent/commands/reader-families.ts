@@ -45,18 +45,20 @@ const KEYBOARD_MEANINGS = [[tomlText("sentinels", "track-2")], [], [tomlText("la
   [...meaning, entry("terminators", "[]")],
 ]);
 
-export const FAMILY_PROBES: Readonly<Partial<Record<Family, FamilyProbe>>> = {
+const hidKeys = ({ hid }: Candidate) => {
+  if (hid === undefined) return undefined;
+  const { vendorId, productId, serialNumber, port } = hid;
+  return [
+    tomlHex("vendor_id", vendorId),
+    tomlHex("product_id", productId),
+    ...(serialNumber === undefined ? [] : [tomlText("serial_number", serialNumber)]),
+    ...(port === undefined ? [] : [tomlText("port", port)]),
+  ];
+};
+
+export const FAMILY_PROBES: Readonly<Record<Family, FamilyProbe>> = {
   "hid-keyboard": {
-    device: ({ hid }) => {
-      if (hid === undefined) return undefined;
-      const { vendorId, productId, serialNumber, port } = hid;
-      return [
-        tomlHex("vendor_id", vendorId),
-        tomlHex("product_id", productId),
-        ...(serialNumber === undefined ? [] : [tomlText("serial_number", serialNumber)]),
-        ...(port === undefined ? [] : [tomlText("port", port)]),
-      ];
-    },
+    device: hidKeys,
     lines: [[]],
     listen: {
       async transport(settings, context) {
@@ -96,5 +98,26 @@ export const FAMILY_PROBES: Readonly<Partial<Record<Family, FamilyProbe>>> = {
       },
       meanings: LINE_MEANINGS,
     },
+  },
+  "twn4-simple": {
+    device: path,
+    // How the reader's app was built cannot be asked, only tried.
+    lines: [
+      [],
+      [entry("crc", "true")],
+      [tomlText("mode", "binary")],
+      [tomlText("mode", "binary"), entry("crc", "true")],
+      [entry("baud_rate", 115_200)],
+    ],
+  },
+  "rfideas-acp": { device: path, lines: speeds(9600, 115_200) },
+  "rfideas-sdk": { device: hidKeys, lines: [[]] },
+  // Its key is the operator's to give: --set scbk=..., or --set secure=false.
+  osdp: { device: path, lines: speeds(9600, 115_200, 38_400, 19_200, 57_600) },
+  pcsc: {
+    // pcscd makes its names of what the device says of itself, and a number.
+    device: ({ says, guess }) =>
+      says !== undefined && guess.families.includes("pcsc") ? [tomlText("reader_name", says)] : undefined,
+    lines: [[]],
   },
 };

@@ -163,3 +163,6 @@ export const Schema = z.strictObject({
   }),
 });
 export type Checked = z.output<typeof Schema>;
+
+/** The families that a [[reader]] can have. */
+export const READER_FAMILIES: readonly string[] = READERS.flatMap(({ shape }) => shape.family._zod.def.values);
