@@ -57,13 +57,19 @@ export async function configuredAs(
 ): Promise<string | undefined> {
   for (const reader of readers) {
     if ("vendorId" in reader && isSelected(reader, candidate)) return reader.name;
-    if (!("path" in reader)) continue;
-    if (candidate.paths.includes(reader.path)) return reader.name;
+    const path = serialPathOf(reader);
+    if (path === undefined) continue;
+    if (candidate.paths.includes(path)) return reader.name;
     // A name of the administrator's own, such as /dev/card-reader.
-    const node = await realpath(join(root, reader.path)).catch(() => undefined);
+    const node = await realpath(join(root, path)).catch(() => undefined);
     if (candidate.paths.some((path) => join(root, path) === node)) return reader.name;
   }
   return undefined;
+}
+
+/** Absent for a family, and for a reader of such a family, that is not at a serial port. */
+function serialPathOf(reader: ReaderConfig): string | undefined {
+  return "path" in reader ? reader.path : undefined;
 }
 
 function isSelected(
@@ -130,7 +136,7 @@ function shown({ candidate, configured, next }: PluggedReader): object {
 function configuredReader(reader: ReaderConfig, plugged: readonly PluggedReader[], status: AgentStatus | undefined) {
   const { name, family, printer } = reader;
   const device = plugged.find(({ configured }) => configured === name)?.candidate.key;
-  const isPluggable = "path" in reader || "vendorId" in reader;
+  const isPluggable = serialPathOf(reader) !== undefined || "vendorId" in reader;
   const where = device !== undefined ? `plugged in (${device}); ` : isPluggable ? "not plugged in; " : "";
   const running = status?.readers.find((reader) => reader.name === name);
   return {
