@@ -10,10 +10,10 @@ import { type TomlEntry, tableToml, tomlText, withTable } from "../config/edit.t
 import { replaceFile } from "../storage/atomic-file.ts";
 import { StorageError } from "../storage/storage-error.ts";
 import { CommandError, EXIT, type Invocation, secondsOption, textOption, textOptions } from "./command.ts";
+import { keptFromConsole } from "./reader-console.ts";
 import { answers, type Heard, hear, isPlausible, meaningOf, nextRead, type Wait } from "./reader-detect.ts";
 import { type Device, deviceOf, question } from "./reader-device.ts";
 import { FAMILY_PROBES } from "./reader-families.ts";
-import { keptFromConsole } from "./reader-keys.ts";
 import { learnedPipeline } from "./reader-learn.ts";
 import { isSameRead, shapeOf, shapeOfHeard } from "./reader-shape.ts";
 

@@ -1,4 +1,5 @@
 import { type Command, CommandError } from "./command.ts";
+import { KEYSET_HELP, keysetReader } from "./reader-keyset.ts";
 
 export const command: Command = {
   summary: "find, add and watch card readers",
@@ -6,6 +7,7 @@ export const command: Command = {
 usage: printgate reader list
        printgate reader add [--device DEVICE | --tcp HOST:PORT | --listen HOST:PORT [--allow NETWORK]...]
        printgate reader capture NAME [--seconds N]
+       printgate reader keyset NAME
 
 list     what is plugged in and may be a reader, what is configured, how it does, and what to do next.
          Without a readable configuration it shows what is plugged in.
@@ -14,6 +16,8 @@ add      takes a reader into the configuration: asks for a card, finds out what 
          Whoever knows the numbers that the central server has for three cards is led to the pipeline, too.
 capture  shows the shape of what goes over a reader's line while the agent runs: d for a digit, h for A-F, a for another
          letter, p for a sign, x for any byte of a binary protocol. No card number can be told from it.
+keyset   gives an OSDP reader its own key:
+${KEYSET_HELP}
 
 add:
   --device DEVICE     what \`reader list\` shows: a USB socket (1-1.2), a node (/dev/ttyUSB0), ids (09d8:0410), a serial number
@@ -55,6 +59,11 @@ Exit codes: 0 done, 1 not, 2 wrong usage.`,
   async run(invocation) {
     const [action, ...rest] = invocation.words;
     if (action === "capture") return (await import("./reader-capture.ts")).captureReader(invocation, rest);
+    if (action === "keyset") {
+      const [name, ...more] = rest;
+      if (name === undefined || more.length > 0) throw new CommandError("usage", "reader keyset takes one NAME");
+      return keysetReader(invocation, name);
+    }
     if (rest.length > 0) throw new CommandError("usage", `reader ${action} takes no more words`);
     switch (action) {
       case "list":
@@ -62,7 +71,10 @@ Exit codes: 0 done, 1 not, 2 wrong usage.`,
       case "add":
         return (await import("./reader-add.ts")).addReader(invocation);
       default:
-        throw new CommandError("usage", "say `reader list`, `reader add` or `reader capture NAME`");
+        throw new CommandError(
+          "usage",
+          "say `reader list`, `reader add`, `reader capture NAME` or `reader keyset NAME`",
+        );
     }
   },
 };

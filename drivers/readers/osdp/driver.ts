@@ -7,6 +7,7 @@ import type { Transport } from "../../transports/transport.ts";
 import type { ReaderContext } from "../context.ts";
 import { watchDevices } from "../device-watch.ts";
 import { ReaderSession } from "../session.ts";
+import { usbRemedies } from "../usb-remedy.ts";
 import { type Notice, Panel } from "./panel.ts";
 import type { OsdpSettings } from "./settings.ts";
 import { packetShape } from "./shape.ts";
@@ -33,14 +34,15 @@ export function osdpSession(settings: OsdpSettings, context: OsdpContext, instal
     random: context.randomBytes ?? ((length) => randomBytes(length)),
     report: (notice) => tell(notice, log),
   });
-  const isPluggedIn = settings.connect === undefined;
+  const { connect, path } = settings;
   return new ReaderSession({
     settings,
     decoder: panel,
     shapeOf: packetShape(settings.check),
     transport: context.transport ?? transportOf(settings, context, log),
     context,
-    ...(isPluggedIn ? { watch: watchDevices(context.log) } : {}),
+    ...(connect === undefined ? { watch: watchDevices(context.log) } : {}),
+    ...(connect === undefined && path !== undefined ? { mend: usbRemedies({ path }, context) } : {}),
   });
 }
 

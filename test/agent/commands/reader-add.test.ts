@@ -10,6 +10,7 @@ import type { ReaderConfig } from "../../../agent/config/config.ts";
 import { type Clock, systemClock } from "../../../drivers/clock.ts";
 import { ReaderError } from "../../../drivers/reader.ts";
 import type { Transport, TransportListener } from "../../../drivers/transports/transport.ts";
+import { OsdpPd } from "../../sim/osdp-pd.ts";
 import { FakeMachine, KEYBOARD, twins } from "../../sim/usb.ts";
 import { SAMPLE } from "../config/sample.ts";
 import { FakeTerminal, invocation } from "./terminal.ts";
@@ -380,4 +381,47 @@ test("numbers that no pipeline makes, or two cards alone, write no pipeline, and
   ]);
   expect([none.outcome, two.outcome]).toEqual([0, 0]);
   for (const { terminal } of [none, two]) expect(terminal.lines.join("\n")).not.toContain("pipeline");
+});
+
+test("a reader that is asked: its driver finds out at which speed it answers, and nothing is asked unless it was named", async () => {
+  await machine.plugIn(BRIDGE);
+  const pd = new OsdpPd({ address: 7 });
+  const speeds: number[] = [];
+  const reader = new TappedReader();
+  reader.tap = () => pd.card();
+  reader.transport = (settings) => {
+    if (settings.family !== "osdp") throw new Error("another family was tried");
+    speeds.push(settings.baudRate);
+    let listener: TransportListener | undefined;
+    return {
+      open: async (to) => {
+        pd.reset();
+        listener = to;
+      },
+      write: async (bytes) => {
+        if (settings.baudRate !== 38_400) return;
+        for (const reply of pd.push(bytes)) setImmediate(() => listener?.data(reply));
+      },
+      close: async () => {
+        listener = undefined;
+      },
+      describe: () => "RS-485",
+    };
+  };
+  const set = ["address=7", "secure=false", "reply_timeout_ms=2000"];
+  const { outcome, added, terminal } = await add({ device: "1-1.4", family: "osdp", set }, reader);
+  expect(outcome).toBe(0);
+  expect(added.split("\n").slice(3, -1)).toEqual([
+    'family = "osdp"',
+    'printer = "mfd-1"',
+    'path = "/dev/serial/by-path/usb-0:1.4"',
+    "baud_rate = 38400",
+    "address = 7",
+    "secure = false",
+    "reply_timeout_ms = 2000",
+  ]);
+  expect([...new Set(speeds)]).toEqual([9600, 115_200, 38_400]);
+  expect(terminal.text).toContain("Read: 26 bits");
+  const keyless = await add({ device: "1-1.4", family: "osdp", name: "door" }, reader);
+  expect(keyless.outcome).toMatchObject({ code: "reader-configured" });
 });

@@ -80,7 +80,7 @@ function start(selector: Partial<HidSelector>, watch?: DeviceWatch) {
   const reader = new ReaderSession({
     settings: { name: "usb", repeatHoldMs: 0, maxReadsPer10s: 100 },
     decoder: {
-      push: (bytes) => [{ kind: "text", text: Buffer.from(bytes).toString() }],
+      push: (bytes) => [{ kind: "text", text: Buffer.from(bytes).toString("hex") }],
       expire: () => [],
       reset() {},
       deadline: undefined,
@@ -127,8 +127,8 @@ test("an unplug of which no event tells is noticed, and the reader is found agai
   expect(await until("absent: reader-lost")).toBeLessThan((2 * PRESENCE_MS) / 1000);
   await machine.plugIn(at("1-1.4", 1, "0001"));
   expect(await until("ready")).toBeLessThan(60);
-  handles.get("/dev/hidraw1")?.emit("data", Buffer.from("04A2"));
-  expect(told.texts).toEqual(["04A2"]);
+  handles.get("/dev/hidraw1")?.emit("data", Buffer.from("0000270000000000", "hex"));
+  expect(told.texts).toEqual(["0000270000000000"]);
 });
 
 test("a plug-in that /dev tells of is answered at once, however long the reader was away", async () => {
@@ -166,7 +166,7 @@ test("of two equal readers each is itself: the other one does not take the place
   await machine.unplug("1-1.1", "hidraw0");
   handles.get("/dev/hidraw0")?.emit("error", new Error("device disconnected"));
   await until("absent: reader-absent");
-  handles.get("/dev/hidraw1")?.emit("data", Buffer.from("of the other"));
+  handles.get("/dev/hidraw1")?.emit("data", Buffer.from("0000270000000000", "hex"));
   expect([told.texts, handles.has("/dev/hidraw1")]).toEqual([[], false]);
 });
 
