@@ -57,6 +57,8 @@ export async function configuredAs(
 ): Promise<string | undefined> {
   for (const reader of readers) {
     if ("vendorId" in reader && isSelected(reader, candidate)) return reader.name;
+    // The service's name begins as the device calls itself, and the configuration may say less of it.
+    if ("readerName" in reader && isSmartCardReader(candidate, reader.readerName)) return reader.name;
     const path = serialPathOf(reader);
     if (path === undefined) continue;
     if (candidate.paths.includes(path)) return reader.name;
@@ -65,6 +67,10 @@ export async function configuredAs(
     if (candidate.paths.some((path) => join(root, path) === node)) return reader.name;
   }
   return undefined;
+}
+
+function isSmartCardReader({ says = "", guess }: Candidate, readerName: string): boolean {
+  return guess.families.includes("pcsc") && says !== "" && (says.startsWith(readerName) || readerName.startsWith(says));
 }
 
 /** Absent for a family, and for a reader of such a family, that is not at a serial port. */

@@ -5,6 +5,7 @@ import { binaryShape } from "../capture.ts";
 import type { ReaderContext } from "../context.ts";
 import { watchDevices } from "../device-watch.ts";
 import { ReaderSession } from "../session.ts";
+import { usbRemedies } from "../usb-remedy.ts";
 import { RfIdeasSdk } from "./protocol.ts";
 import type { RfIdeasSdkSettings } from "./settings.ts";
 
@@ -17,5 +18,6 @@ export function openRfIdeasSdk(settings: RfIdeasSdkSettings, context: ReaderCont
     transport: context.transport ?? new HidFeatureTransport(new HidTransport(settings, { clock: context.clock, log })),
     context,
     watch: watchDevices(context.log),
+    mend: usbRemedies(settings, context),
   });
 }

@@ -29,6 +29,12 @@ class Handle extends EventEmitter implements HidHandle {
   async write(bytes: Buffer): Promise<number> {
     return bytes.length;
   }
+  sendFeatureReport(): Promise<never> {
+    throw new Error("a keyboard is not spoken to");
+  }
+  getFeatureReport(): Promise<never> {
+    throw new Error("a keyboard is not spoken to");
+  }
   async close(): Promise<void> {
     this.removeAllListeners();
   }
