@@ -39,6 +39,9 @@ export async function deviceOf(invocation: Invocation, config: Config, root: str
     word === undefined ? await picked(invocation, plugged) : await named(plugged, word, config, root);
   if (configured !== undefined) throw new CommandError("reader-configured", configured);
   const { guess, key, nodes } = candidate;
+  if (family !== undefined && FAMILY_PROBES[family].device(candidate) === undefined) {
+    throw new CommandError("usage", `${key} cannot be ${family}: ${guess.product}`);
+  }
   // To a device of which we know nothing not one byte is written unless its family was named.
   const mayAsk = guess.confidence !== "low";
   const possible = guess.families.filter(

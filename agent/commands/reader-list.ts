@@ -3,6 +3,7 @@ import { access, realpath } from "node:fs/promises";
 import { join } from "node:path";
 import { type Candidate, candidatesOf } from "../../drivers/discovery/candidates.ts";
 import { scanPlugged } from "../../drivers/discovery/usb.ts";
+import { READER_CODES } from "../../drivers/reader.ts";
 import type { Config, ReaderConfig } from "../config/config.ts";
 import { ConfigError } from "../config/config-error.ts";
 import { type AgentStatus, duration } from "../health/status.ts";
@@ -91,7 +92,7 @@ function isSelected(
 }
 
 async function nextSteps(candidate: Candidate, configured: string | undefined, root: string): Promise<string[]> {
-  const { guess, key, nodes, typesToConsole } = candidate;
+  const { guess, key, nodes, typesToConsole, heldByNfc } = candidate;
   const closed: string[] = [];
   for (const node of nodes) {
     const open = await access(join(root, node), constants.R_OK | constants.W_OK).then(
@@ -102,6 +103,7 @@ async function nextSteps(candidate: Candidate, configured: string | undefined, r
   }
   const taken = configured !== undefined;
   return [
+    ...(heldByNfc ? [READER_CODES["reader-kernel-driver"].next] : []),
     ...(taken && typesToConsole
       ? ["Its keys reach the console too: install the udev rule for it (printgate reader udev-rules)."]
       : []),

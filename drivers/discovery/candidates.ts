@@ -1,4 +1,5 @@
 import type { HidSelector } from "../transports/hid.ts";
+import { NFC_DRIVERS } from "../transports/usb-drivers.ts";
 import { type Guess, identify } from "./fingerprints.ts";
 import type { Plugged, SerialNode, UsbDevice } from "./usb.ts";
 
@@ -23,6 +24,8 @@ export interface Candidate {
   readonly port: string | undefined;
   /** Its keys go to the console as well. */
   readonly typesToConsole: boolean;
+  /** The kernel's NFC driver has it, and keeps PC/SC from it. */
+  readonly heldByNfc: boolean;
 }
 
 /** Pure: what of all that is plugged in may be a reader. */
@@ -56,6 +59,7 @@ export function serialPort(path: string, alias?: string, note = "Anything may be
     paths: alias === undefined ? [path] : [path, alias],
     port: undefined,
     typesToConsole: false,
+    heldByNfc: false,
   };
 }
 
@@ -83,6 +87,7 @@ function ofDevice(device: UsbDevice, guess: Guess, all: readonly UsbDevice[], tt
     paths,
     port,
     typesToConsole: hidraw.some(({ keyboard, inhibited }) => keyboard && inhibited === false),
+    heldByNfc: device.interfaces.some(({ driver }) => driver !== undefined && NFC_DRIVERS.includes(driver)),
   };
 }
 

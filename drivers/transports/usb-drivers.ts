@@ -2,7 +2,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
 /** Drivers of Linux's own NFC stack. They take readers with a PN532 or PN533, such as the ACR122U, before pcscd can. */
-const NFC_DRIVERS = ["pn533_usb", "port100"] as const;
+export const NFC_DRIVERS: readonly string[] = ["pn533_usb", "port100"];
 
 /** A USB interface as sysfs names it: bus, ports, configuration, interface. */
 const INTERFACE = /^\d+-\d+(\.\d+)*:\d+\.\d+$/;

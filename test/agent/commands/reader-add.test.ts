@@ -288,6 +288,7 @@ test.each<[string, Invocation["options"], string]>([
   ["a device that is not plugged in", { device: "1-9" }, "reader-not-plugged-in"],
   ["a printer that is none", { printer: "mfd-9" }, "usage"],
   ["a family that is none", { family: "mind-reader" }, "usage"],
+  ["a family that the device cannot have", { family: "rfideas-sdk" }, "usage"],
   ["two devices at once", { device: "1-1.2", tcp: "10.0.0.7:1" }, "usage"],
   ["a setting that is none", { set: ["baud rate 9600"] }, "usage"],
   ["a wait without end", { wait: "0" }, "usage"],
@@ -424,4 +425,16 @@ test("a reader that is asked: its driver finds out at which speed it answers, an
   expect(terminal.text).toContain("Read: 26 bits");
   const keyless = await add({ device: "1-1.4", family: "osdp", name: "door" }, reader);
   expect(keyless.outcome).toMatchObject({ code: "reader-configured" });
+});
+
+test("what each family's device is called by", async () => {
+  const ccid = { name: "1-1", ids: "072f:2200", manufacturer: "ACS", product: "ACR122U PICC Interface" };
+  await machine.plugIn({ ...ccid, interfaces: [{ kind: "0b0000" }] });
+  await machine.plugIn({ name: "1-2", ids: "0c27:3bfa", interfaces: [KEYBOARD] });
+  const pcsc = await add({ yes: true, device: "1-1" });
+  expect(pcsc.added).toContain('family = "pcsc"\nprinter = "mfd-1"\nreader_name = "ACS ACR122U PICC Interface"\n');
+  const sdk = await add({ yes: true, device: "1-2", family: "rfideas-sdk" });
+  expect(sdk.added).toContain('family = "rfideas-sdk"\nprinter = "mfd-1"\nvendor_id = 0x0c27\nproduct_id = 0x3bfa\n');
+  const wrong = await add({ yes: true, device: "1-2", family: "serial-line", name: "x" });
+  expect([wrong.outcome, wrong.added]).toMatchObject([{ code: "reader-configured" }, ""]);
 });

@@ -151,3 +151,23 @@ test("without a good configuration it still shows what is plugged in", async () 
     expect(terminal.results).toMatchObject([{ plugged: [{ device: "1-1" }], configured: [] }]);
   }
 });
+
+test("a PC/SC reader is known by the name that it gives itself, and who else holds it is said", async () => {
+  await machine.plugIn({
+    name: "1-1",
+    ids: "072f:2200",
+    manufacturer: "ACS",
+    product: "ACR122U PICC Interface",
+    interfaces: [{ kind: "0b0000", driver: "pn533_usb" }],
+  });
+  const reader = '\n[[reader]]\nname = "desk"\nfamily = "pcsc"\nprinter = "mfd-1"\nreader_name = "ACS ACR122U"\n';
+  await writeFile(config, `${SAMPLE}${reader}`);
+  const { terminal } = await list();
+  expect(terminal.results).toMatchObject([
+    {
+      plugged: [
+        { device: "1-1", families: ["pcsc"], configured: "desk", next: [expect.stringContaining("pn533_usb")] },
+      ],
+    },
+  ]);
+});
