@@ -131,7 +131,7 @@ async function entriesOf(
     signal: invocation.signal,
   };
   const found = await detect(invocation, draft, device, surroundings, wait);
-  const again = `Understood: ${found.about}. Tap the same card once more.`;
+  const again = `Understood: ${found.about}. Take the card away. Tap the same card once more.`;
   const confirmation = await nextRead(found.settings, contextOf(wait, surroundings, found.settings), () =>
     invocation.terminal.note(again),
   );

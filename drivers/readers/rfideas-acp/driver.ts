@@ -5,13 +5,16 @@ import type { Transport } from "../../transports/transport.ts";
 import type { ReaderContext } from "../context.ts";
 import { watchDevices } from "../device-watch.ts";
 import { ReaderSession } from "../session.ts";
+import { usbRemedies } from "../usb-remedy.ts";
 import { AcpProtocol } from "./protocol.ts";
 import type { RfideasAcpSettings } from "./settings.ts";
 
 export function openRfideasAcp(settings: RfideasAcpSettings, context: ReaderContext): Reader {
   const { path } = settings;
   const parts = { settings, decoder: new AcpProtocol(settings), transport: transport(settings, context), context };
-  return new ReaderSession(path === undefined ? parts : { ...parts, watch: watchDevices(context.log) });
+  return new ReaderSession(
+    path === undefined ? parts : { ...parts, watch: watchDevices(context.log), mend: usbRemedies({ path }, context) },
+  );
 }
 
 function transport({ name, path, baudRate, connect }: RfideasAcpSettings, context: ReaderContext): Transport {

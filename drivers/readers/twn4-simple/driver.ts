@@ -4,6 +4,7 @@ import { binaryShape, textShape } from "../capture.ts";
 import type { ReaderContext } from "../context.ts";
 import { watchDevices } from "../device-watch.ts";
 import { ReaderSession } from "../session.ts";
+import { usbRemedies } from "../usb-remedy.ts";
 import { SimpleProtocol } from "./protocol.ts";
 import type { Twn4SimpleSettings } from "./settings.ts";
 
@@ -18,5 +19,6 @@ export function openTwn4Simple(settings: Twn4SimpleSettings, context: ReaderCont
       context.transport ?? new SerialTransport(line, context.clock, context.log.child({ reader: settings.name })),
     context,
     watch: watchDevices(context.log),
+    mend: usbRemedies({ path }, context),
   });
 }

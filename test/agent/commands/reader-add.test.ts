@@ -11,6 +11,7 @@ import { type Clock, systemClock } from "../../../drivers/clock.ts";
 import { ReaderError } from "../../../drivers/reader.ts";
 import type { Transport, TransportListener } from "../../../drivers/transports/transport.ts";
 import { OsdpPd } from "../../sim/osdp-pd.ts";
+import { SimulatedTwn4 } from "../../sim/twn4.ts";
 import { FakeMachine, KEYBOARD, twins } from "../../sim/usb.ts";
 import { SAMPLE } from "../config/sample.ts";
 import { FakeTerminal, invocation } from "./terminal.ts";
@@ -437,4 +438,51 @@ test("what each family's device is called by", async () => {
   expect(sdk.added).toContain('family = "rfideas-sdk"\nprinter = "mfd-1"\nvendor_id = 0x0c27\nproduct_id = 0x3bfa\n');
   const wrong = await add({ yes: true, device: "1-2", family: "serial-line", name: "x" });
   expect([wrong.outcome, wrong.added]).toMatchObject([{ code: "reader-configured" }, ""]);
+});
+
+test("a TWN4 is asked, in each way in which its app may have been built, before anybody taps", async () => {
+  await machine.plugIn(TWN4);
+  let listener: TransportListener | undefined;
+  const twn4 = new SimulatedTwn4(fastClock, (bytes) => setImmediate(() => listener?.data(bytes)), {
+    mode: "binary",
+    crc: true,
+  });
+  const reader = new TappedReader();
+  // A card that lies there when the reader is opened is no tap, so it comes some searches later.
+  reader.tap = () => {
+    const before = twn4.heard.length;
+    const lay = () =>
+      twn4.heard.length < before + 10 ? setImmediate(lay) : twn4.lay({ type: 0x80, bitLength: 32, id: "66CF4DC2" });
+    lay();
+  };
+  reader.transport = () => ({
+    open: async (to) => {
+      twn4.powerCycle();
+      twn4.lay();
+      listener = to;
+    },
+    write: async (bytes) => twn4.hear(bytes),
+    close: async () => {
+      listener = undefined;
+    },
+    describe: () => "TWN4",
+  });
+  const { outcome, added, terminal } = await add({}, reader);
+  expect(outcome).toBe(0);
+  expect(added.split("\n").slice(3, -1)).toEqual([
+    'family = "twn4-simple"',
+    'printer = "mfd-1"',
+    'path = "/dev/serial/by-id/usb-Elatec_7"',
+    'mode = "binary"',
+    "crc = true",
+  ]);
+  expect(terminal.text).toContain("Read: 32 bits");
+  expect(terminal.text).not.toContain("66CF4DC2");
+});
+
+test("a TWN4 whose firmware only sends lines is understood as a line", async () => {
+  await machine.plugIn(TWN4);
+  const { outcome, added } = await add({}, new TappedReader(["66CF4DC2\r"], ["66CF4DC2\r"]));
+  expect(outcome).toBe(0);
+  expect(added).toContain('family = "serial-line"\nprinter = "mfd-1"\npath = "/dev/serial/by-id/usb-Elatec_7"\n');
 });
