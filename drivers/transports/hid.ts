@@ -118,7 +118,9 @@ export class HidTransport implements Transport {
       if (this.#handle === handle && keys !== undefined) listener.data(keys);
     });
     handle.on("error", (error) => {
-      this.#lose(handle, listener, new ReaderError("reader-lost", `${this.describe()}: ${error.message}`));
+      // node-hid 3.4 gives an Error without a message at an unplug.
+      const reason = error.message || "no more reports";
+      this.#lose(handle, listener, new ReaderError("reader-lost", `${this.describe()}: ${reason}`));
     });
   }
 

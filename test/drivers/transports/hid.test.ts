@@ -56,7 +56,7 @@ async function plugIn(name: string, { phys = "usb-1/input0", descriptor = BOOT_K
   await writeFile(join(device, "report_descriptor"), descriptor);
   await writeFile(join(device, "uevent"), `DRIVER=hid-generic\nHID_PHYS=${phys}\n`);
   for (const [i, value] of inhibited.entries()) {
-    await mkdir(join(device, "input", `input${i}`));
+    await mkdir(join(device, "input", `input${i}`), { recursive: true });
     await writeFile(join(device, "input", `input${i}`, "inhibited"), `${value}\n`);
   }
 }
