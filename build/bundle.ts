@@ -1,5 +1,5 @@
 import { readFile, rm, stat, writeFile } from "node:fs/promises";
-import { build } from "esbuild";
+import { type BuildOptions, build } from "esbuild";
 
 /**
  * How the agent is run on a Pi. V8 lets its young generation grow to three times 16 MiB under a flood of taps and glibc
@@ -18,14 +18,20 @@ exec "\${PRINTGATE_NODE:-node}" --disable-warning=ExperimentalWarning $small "$(
  * Native addons stay outside; their packages are found in node_modules.
  */
 export async function bundle(outdir: string): Promise<void> {
+  await rm(outdir, { recursive: true, force: true });
+  await build(await bundleOptions({ printgate: "agent/main.ts" }, outdir));
+  await writeFile(`${outdir}/printgate`, LAUNCHER, { mode: 0o755 });
+}
+
+/** How our code is bundled wherever it runs outside a checkout. */
+export async function bundleOptions(entryPoints: Record<string, string>, outdir: string): Promise<BuildOptions> {
   const root = new URL("..", import.meta.url).pathname;
   const { version } = JSON.parse(await readFile(new URL("../package.json", import.meta.url), "utf8")) as {
     version: string;
   };
-  await rm(outdir, { recursive: true, force: true });
-  await build({
+  return {
     absWorkingDir: root,
-    entryPoints: { printgate: "agent/main.ts" },
+    entryPoints,
     outdir,
     bundle: true,
     splitting: true,
@@ -46,8 +52,7 @@ export async function bundle(outdir: string): Promise<void> {
       js: 'import { createRequire as createRequireOfBundle } from "node:module"; const require = createRequireOfBundle(import.meta.url);',
     },
     logLevel: "warning",
-  });
-  await writeFile(`${outdir}/printgate`, LAUNCHER, { mode: 0o755 });
+  };
 }
 
 if (import.meta.main) {

@@ -192,6 +192,10 @@ export const READER_CODES = {
     what: "A host that is not on the reader's allow-list connected.",
     next: "If it is the reader, add its address to `allow`; otherwise find out who it is.",
   },
+  "reader-not-inhibited": {
+    what: "The reader is not used, because what it types would reach the console too: an input node is not `inhibited`.",
+    next: "Install systemd/60-printgate-readers.rules in /etc/udev/rules.d, with the lines that `printgate reader udev-rules` prints for a reader it does not name; then plug the reader in again. Linux must be 5.11 or later.",
+  },
   "reader-not-a-keyboard": {
     what: "The device is no keyboard (HID usage page 1, usage 6) whose keys can be made out.",
     next: "Choose the family that fits the device, or set the reader to keyboard mode.",

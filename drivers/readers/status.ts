@@ -17,6 +17,7 @@ export function statusOf(error: ReaderError): ReaderStatus {
     case "reader-listen-failed":
     case "reader-source-refused":
     case "reader-not-a-keyboard":
+    case "reader-not-inhibited":
     case "reader-ambiguous":
     case "reader-setup-failed":
     case "pcsc-library-missing":

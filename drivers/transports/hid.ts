@@ -1,11 +1,11 @@
-import { access, readdir, readFile, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Clock } from "../clock.ts";
 import type { Log } from "../log.ts";
 import { ReaderError } from "../reader.ts";
 import { BootReports, keyboardReports } from "./hid-report.ts";
+import { type Inhibition, inhibit } from "./inhibit.ts";
 import { openWithin } from "./open-within.ts";
-import { watchPresence } from "./presence.ts";
 import type { Transport, TransportListener } from "./transport.ts";
 
 /** The reader that is meant. There is no way to ask for any keyboard: it would log what people type. */
@@ -61,20 +61,23 @@ const GENERIC_DESKTOP = 1;
 const KEYBOARD = 6;
 const OPEN_MS = 5000;
 const WRITE_MS = 10_000;
+/** The nodes of a composite device come one after another: one that comes after the open is found by the first check. */
+const FIRST_CHECK_MS = 2000;
+const CHECK_MS = 30_000;
 
 /**
- * One USB keyboard-emulating reader through hidraw. Its keys are kept from the console and everything else that listens
- * to keyboards by the kernel's `inhibited` attribute, which leaves hidraw alone. `node-hid` is loaded at the first open.
+ * One USB keyboard-emulating reader through hidraw. Its keys are kept from the console (`inhibit.ts`), or it is not read at
+ * all: card numbers at a login prompt are seen by everyone and end up in logs. `node-hid` is loaded at the first open.
  */
 export class HidTransport implements Transport {
-  readonly counters = { notInhibited: 0, handleCloseFailed: 0 };
+  readonly counters = { notInhibited: 0, inhibitRepaired: 0, handleCloseFailed: 0 };
   readonly #selector: HidSelector;
   readonly #context: HidContext;
   readonly #surroundings: HidSurroundings;
   #handle: HidHandle | undefined;
   #opening: Promise<unknown> = Promise.resolve();
   #closes = 0;
-  #unwatch = () => {};
+  #cancelCheck = () => {};
 
   constructor(selector: HidSelector, context: HidContext, surroundings: Partial<HidSurroundings> = {}) {
     this.#selector = selector;
@@ -102,32 +105,31 @@ export class HidTransport implements Transport {
     const found = await openWithin(clock, OPEN_MS, this.#find(), () => {}, late);
     const opening = openHandle(found.library, found.path);
     const handle = await openWithin(clock, OPEN_MS, opening, (opened) => void this.#discard(opened), late);
-    // Before the first key can be read, so that no key goes both ways longer than it has to.
-    for (const path of found.paths) await this.#inhibit(path);
-    const shown = await this.#isShown(found.path);
-    if (closes !== this.#closes) {
+    // Before the first key is read, so that no key goes both ways longer than it has to.
+    const refusal = closes === this.#closes ? await this.#refusal(found.paths) : undefined;
+    if (closes !== this.#closes || refusal !== undefined) {
       await this.#discard(handle);
-      throw new ReaderError("reader-open-failed", `${this.describe()}: closed while opening`);
+      throw refusal ?? new ReaderError("reader-open-failed", `${this.describe()}: closed while opening`);
     }
     this.#handle = handle;
+    this.#check(FIRST_CHECK_MS, handle, found.paths, listener);
     handle.on("data", (report) => {
       const keys = found.reports === undefined ? report : found.reports.translate(report);
       if (this.#handle === handle && keys !== undefined) listener.data(keys);
     });
-    const lost = (reason: string) => {
-      if (this.#handle !== handle) return;
-      this.#handle = undefined;
-      this.#unwatch();
-      // The descriptor stays open after an unplug, and the next plug gets another hidraw number until it is closed.
-      void this.#discard(handle).then(() =>
-        listener.closed(new ReaderError("reader-lost", `${this.describe()}: ${reason}`)),
-      );
-    };
-    handle.on("error", (error) => lost(error.message));
-    if (shown) {
-      const isThere = () => this.#isShown(found.path);
-      this.#unwatch = watchPresence(clock, isThere, () => lost("its device is gone"));
-    }
+    handle.on("error", (error) => {
+      // node-hid 3.4 gives an Error without a message at an unplug.
+      const reason = error.message || "no more reports";
+      this.#lose(handle, listener, new ReaderError("reader-lost", `${this.describe()}: ${reason}`));
+    });
+  }
+
+  #lose(handle: HidHandle, listener: TransportListener, error: ReaderError): void {
+    if (this.#handle !== handle) return;
+    this.#handle = undefined;
+    this.#cancelCheck();
+    // The descriptor stays open after an unplug, and the next plug gets another hidraw number until it is closed.
+    void this.#discard(handle).then(() => listener.closed(error));
   }
 
   /** An output report; the first byte is the report id, 0 where there is none. */
@@ -157,7 +159,7 @@ export class HidTransport implements Transport {
     this.#closes += 1;
     const handle = this.#handle;
     this.#handle = undefined;
-    this.#unwatch();
+    this.#cancelCheck();
     await this.#opening;
     if (handle !== undefined) await this.#discard(handle);
   }
@@ -204,13 +206,6 @@ export class HidTransport implements Transport {
     return `${this.#surroundings.sysfs}/${basename(path)}/device`;
   }
 
-  #isShown(path: string): Promise<boolean> {
-    return access(this.#deviceDirectory(path)).then(
-      () => true,
-      () => false,
-    );
-  }
-
   async #isAt(path: string, port: string): Promise<boolean> {
     const uevent = await this.#read(`${this.#deviceDirectory(path)}/uevent`);
     const phys = /^HID_PHYS=(.*)$/m.exec(uevent?.toString() ?? "")?.[1];
@@ -238,23 +233,47 @@ export class HidTransport implements Transport {
     }
   }
 
-  /** Linux 5.11 or later; the kernel forgets it at each plug-in, so a udev rule sets it first and we check. */
-  async #inhibit(path: string): Promise<void> {
-    const directory = `${this.#deviceDirectory(path)}/input`;
-    try {
-      const inputs = (await readdir(directory)).filter((name) => name.startsWith("input"));
-      for (const input of inputs) {
-        const file = `${directory}/${input}/inhibited`;
-        if ((await readFile(file, "latin1")).trim() !== "1") await writeFile(file, "1");
+  /** Why the device must not be read; undefined once none of its keys can reach the console. */
+  async #refusal(paths: readonly string[]): Promise<ReaderError | undefined> {
+    for (const path of paths) {
+      const outcome = await this.#inhibit(this.#deviceDirectory(path));
+      switch (outcome.is) {
+        case "inhibited":
+          this.counters.inhibitRepaired += outcome.repaired;
+          break;
+        case "gone":
+          return new ReaderError("reader-absent", `${this.describe()}: ${path} is not in sysfs`);
+        case "open":
+          this.counters.notInhibited += 1;
+          return new ReaderError("reader-not-inhibited", `${this.describe()}: ${outcome.reason}`);
       }
-    } catch (error) {
-      this.counters.notInhibited += 1;
-      const reason = error instanceof Error && "code" in error ? error.code : String(error);
-      this.#context.log.warn(
-        { path, reason },
-        "the reader's keys may also reach the console: install the udev rule that inhibits its input device",
-      );
     }
+    return undefined;
+  }
+
+  #inhibit(device: string): Promise<Inhibition> {
+    return new Promise((resolve) => {
+      const overdue: Inhibition = { is: "open", reason: `${device}: checking took too long` };
+      const cancel = this.#context.clock.after(OPEN_MS, () => resolve(overdue));
+      void inhibit(device).then((outcome) => {
+        cancel();
+        resolve(outcome);
+      });
+    });
+  }
+
+  /** The kernel forgets the attribute whenever it makes the input anew, as after a reset; and anybody with rights may clear it. */
+  #check(afterMs: number, handle: HidHandle, paths: readonly string[], listener: TransportListener): void {
+    this.#cancelCheck = this.#context.clock.after(afterMs, () => {
+      void this.#refusal(paths).then((refusal) => {
+        if (this.#handle !== handle) return;
+        if (refusal === undefined) this.#check(CHECK_MS, handle, paths, listener);
+        // Of a device that has gone the handle tells, too, but not always.
+        else if (refusal.code === "reader-absent") {
+          this.#lose(handle, listener, new ReaderError("reader-lost", `${this.describe()}: its device is gone`));
+        } else this.#lose(handle, listener, refusal);
+      });
+    });
   }
 
   async #discard(handle: HidHandle): Promise<void> {

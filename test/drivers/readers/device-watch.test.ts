@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -18,6 +18,19 @@ test.each(["hidraw0", "ttyUSB0", "ttyACM1", "serial"])("%s appears", async (name
   await changed.promise;
   end();
 });
+
+test.each(["hidraw0", "ttyUSB0", "ttyACM1"])(
+  "%s is given to the agent's user, a moment after it appeared",
+  async (name) => {
+    const node = join(directory, name);
+    await writeFile(node, "", { mode: 0o600 });
+    const changed = Promise.withResolvers<void>();
+    const end = watchDevices(silentLog, directory)(changed.resolve);
+    await chmod(node, 0o660);
+    await changed.promise;
+    end();
+  },
+);
 
 test("neither other device nodes nor what is written to a console wakes anybody", async () => {
   await writeFile(join(directory, "tty1"), "");

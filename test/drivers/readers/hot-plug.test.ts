@@ -6,7 +6,6 @@ import { watchDevices } from "../../../drivers/readers/device-watch.ts";
 import { type DeviceWatch, ReaderSession } from "../../../drivers/readers/session.ts";
 import { WAKE_MS } from "../../../drivers/readers/session-machine.ts";
 import { type HidDevice, type HidHandle, type HidSelector, HidTransport } from "../../../drivers/transports/hid.ts";
-import { PRESENCE_MS } from "../../../drivers/transports/presence.ts";
 import { FakeClock } from "../../sim/clock.ts";
 import { FakeMachine, KEYBOARD, twins } from "../../sim/usb.ts";
 import { Recorder } from "./scripted-transport.ts";
@@ -128,7 +127,8 @@ test("an unplug of which no event tells is noticed, and the reader is found agai
   const { until, told, clock } = start({ serialNumber: "0001" });
   await until("ready");
   await machine.unplug("1-1.1", "hidraw0");
-  clock.advance(PRESENCE_MS);
+  // The first check of an open device; the later ones are 30 s apart.
+  clock.advance(2000);
   await until("absent: reader-lost", 0);
   await machine.plugIn(at("1-1.4", 1, "0001"));
   // The first back-off.

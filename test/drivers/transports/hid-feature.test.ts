@@ -1,5 +1,8 @@
 import { EventEmitter } from "node:events";
-import { expect, test } from "vitest";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { silentLog } from "../../../drivers/log.ts";
 import { type HidLibrary, HidTransport } from "../../../drivers/transports/hid.ts";
 import { HidFeatureTransport, READ_FEATURE } from "../../../drivers/transports/hid-feature.ts";
@@ -25,6 +28,14 @@ class Handle extends EventEmitter {
   }
 }
 
+/** A device without input nodes: nothing of it can reach the console. */
+let sysfs: string;
+beforeAll(async () => {
+  sysfs = await mkdtemp(join(tmpdir(), "hidraw-"));
+  await mkdir(join(sysfs, "hidraw0", "device"), { recursive: true });
+});
+afterAll(() => rm(sysfs, { recursive: true }));
+
 async function opened() {
   const clock = new FakeClock();
   const handle = new Handle();
@@ -34,7 +45,7 @@ async function opened() {
     devicesAsync: async () => [device],
     HIDAsync: { open: async () => handle },
   };
-  const hid = new HidTransport(device, { clock, log: silentLog }, { load: async () => library, sysfs: "/nowhere" });
+  const hid = new HidTransport(device, { clock, log: silentLog }, { load: async () => library, sysfs });
   const transport = new HidFeatureTransport(hid);
   const data: string[] = [];
   const lost: string[] = [];

@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -56,7 +56,7 @@ async function plugIn(name: string, { phys = "usb-1/input0", descriptor = BOOT_K
   await writeFile(join(device, "report_descriptor"), descriptor);
   await writeFile(join(device, "uevent"), `DRIVER=hid-generic\nHID_PHYS=${phys}\n`);
   for (const [i, value] of inhibited.entries()) {
-    await mkdir(join(device, "input", `input${i}`));
+    await mkdir(join(device, "input", `input${i}`), { recursive: true });
     await writeFile(join(device, "input", `input${i}`, "inhibited"), `${value}\n`);
   }
 }
@@ -154,30 +154,117 @@ describe("which device is opened", () => {
 });
 
 describe("keys and the console", () => {
+  const values = (...nodes: readonly (readonly [string, number])[]) =>
+    Promise.all(nodes.map(async ([name, input]) => (await inhibited(name, input)).trim()));
+
   test("every input of the reader is inhibited, of all its keyboard interfaces", async () => {
     await plugIn("hidraw0", { inhibited: ["0", "1"] });
     await plugIn("hidraw1");
     const { hid, opened } = transport([READER, { ...READER, path: "/dev/hidraw1", interface: 1 }]);
     await hid.open(nothing);
     expect(opened.map(({ path }) => path)).toEqual(["/dev/hidraw0"]);
-    expect(
-      (await Promise.all([inhibited("hidraw0", 0), inhibited("hidraw0", 1), inhibited("hidraw1", 0)])).map((v) =>
-        v.trim(),
-      ),
-    ).toEqual(["1", "1", "1"]);
-    expect(hid.counters).toMatchObject({ notInhibited: 0 });
+    expect(await values(["hidraw0", 0], ["hidraw0", 1], ["hidraw1", 0])).toEqual(["1", "1", "1"]);
+    expect(hid.counters).toMatchObject({ notInhibited: 0, inhibitRepaired: 2 });
     await hid.close();
   });
 
-  test("where it cannot be done the reader works, and the counter tells", async () => {
+  test("a reader that types through a node that cannot be inhibited is refused, and its handle closed", async () => {
+    await plugIn("hidraw0", { inhibited: ["1", "0"] });
+    // What a kernel before 5.11 shows.
+    await rm(join(sysfs, "hidraw0", "device", "input", "input1", "inhibited"));
+    const { hid, opened } = transport([READER]);
+    await expect(hid.open(nothing)).rejects.toMatchObject({
+      code: "reader-not-inhibited",
+      detail: expect.stringContaining("input1/inhibited is not there: the kernel is older than 5.11"),
+      row: { next: expect.stringContaining("60-printgate-readers.rules") },
+    });
+    expect([hid.counters.notInhibited, opened.map(({ handle }) => handle.closed)]).toEqual([1, [1]]);
+  });
+
+  test("also where the attribute may not be written, or takes the 1 and stays 0", async () => {
+    await plugIn("hidraw0");
+    const file = join(sysfs, "hidraw0", "device", "input", "input0", "inhibited");
+    // Root may write anything, but not this.
+    await rm(file);
+    await mkdir(file);
+    const { hid } = transport([READER]);
+    await expect(hid.open(nothing)).rejects.toMatchObject({
+      code: "reader-not-inhibited",
+      detail: expect.stringContaining("EISDIR"),
+    });
+    await rm(file, { recursive: true });
+    await symlink("/dev/null", file);
+    await expect(hid.open(nothing)).rejects.toMatchObject({
+      code: "reader-not-inhibited",
+      detail: expect.stringContaining("stays 0"),
+    });
+    expect(hid.counters.notInhibited).toBe(2);
+  });
+
+  test("what the kernel does not show at all is gone, and tells of no missing rule", async () => {
+    const { hid, opened } = transport([READER]);
+    await expect(hid.open(nothing)).rejects.toMatchObject({ code: "reader-absent" });
+    expect([hid.counters.notInhibited, opened.map(({ handle }) => handle.closed)]).toEqual([0, [1]]);
+  });
+
+  test("all of the USB device counts: siblings that are no keyboards, drivers that are not HID's; a neighbour does not", async () => {
+    const usb = join(sysfs, "usb1", "1-1.2");
+    const keyboard = join(usb, "1-1.2:1.0", "0003:09D8:0410.0001");
+    const nodes = [
+      join(keyboard, "input", "input3"),
+      join(usb, "1-1.2:1.1", "0003:09D8:0410.0002", "input", "input4"),
+      join(usb, "1-1.2:1.1", "0003:09D8:0410.0002", "input", "input5"),
+      join(usb, "1-1.2:1.2", "input", "input6"),
+    ];
+    const neighbours = [join(sysfs, "usb1", "1-1.21", "1-1.21:1.0", "0003:046D:C31C.0003", "input", "input7")];
+    for (const node of [...nodes, ...neighbours]) {
+      await mkdir(node, { recursive: true });
+      await writeFile(join(node, "inhibited"), "0\n");
+    }
+    await writeFile(join(usb, "idVendor"), "09d8\n");
+    await mkdir(join(sysfs, "hidraw0"));
+    await symlink(keyboard, join(sysfs, "hidraw0", "device"));
     const { hid } = transport([READER]);
     await hid.open(nothing);
-    expect(hid.counters).toMatchObject({ notInhibited: 1 });
     await hid.close();
+    const held = (paths: readonly string[]) =>
+      Promise.all(paths.map(async (node) => (await readFile(join(node, "inhibited"), "utf8")).trim()));
+    expect([await held(nodes), await held(neighbours)]).toEqual([["1", "1", "1", "1"], ["0"]]);
+  });
+
+  test("an open reader is checked after 2 s, then every 30 s: repaired, or lost with the reason", async () => {
+    await plugIn("hidraw0");
+    const file = join(sysfs, "hidraw0", "device", "input", "input0", "inhibited");
+    const { hid, clock, opened } = transport([READER]);
+    const closed: string[] = [];
+    await hid.open({ ...nothing, closed: ({ code }) => void closed.push(code) });
+    for (const [i, afterMs] of [2000, 30_000, 30_000].entries()) {
+      await writeFile(file, "0\n");
+      clock.advance(afterMs);
+      // One at the open.
+      await expect.poll(() => hid.counters.inhibitRepaired).toBe(i + 2);
+      expect(await values(["hidraw0", 0])).toEqual(["1"]);
+    }
+    await rm(file);
+    clock.advance(30_000);
+    await expect.poll(() => closed).toEqual(["reader-not-inhibited"]);
+    expect([hid.counters.notInhibited, opened.map(({ handle }) => handle.closed)]).toEqual([1, [1]]);
+    await hid.close();
+    expect(clock.pending).toBe(0);
+  });
+
+  test("a closed reader is checked no more", async () => {
+    await plugIn("hidraw0");
+    const { hid, clock } = transport([READER]);
+    await hid.open(nothing);
+    await hid.close();
+    expect(clock.pending).toBe(0);
   });
 });
 
 describe("an open device", () => {
+  beforeEach(() => plugIn("hidraw0"));
+
   test("passes on whole reports until it is closed", async () => {
     const { hid, opened } = transport([READER]);
     const reports: string[] = [];
