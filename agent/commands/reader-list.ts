@@ -104,7 +104,9 @@ async function nextSteps(candidate: Candidate, configured: string | undefined, r
   const taken = configured !== undefined;
   return [
     ...(heldByNfc ? [READER_CODES["reader-kernel-driver"].next] : []),
-    ...(taken && typesToConsole ? ["Its keys reach the console too: install the udev rule for it."] : []),
+    ...(taken && typesToConsole
+      ? ["Its keys reach the console too: install the udev rule for it (printgate reader udev-rules)."]
+      : []),
     ...(closed.length > 0
       ? [`This user may not open ${closed.join(", ")}: install the udev rules, or join group dialout.`]
       : []),

@@ -7,6 +7,7 @@ export const command: Command = {
 usage: printgate reader list
        printgate reader add [--device DEVICE | --tcp HOST:PORT | --listen HOST:PORT [--allow NETWORK]...]
        printgate reader capture NAME [--seconds N]
+       printgate reader udev-rules
        printgate reader keyset NAME
 
 list     what is plugged in and may be a reader, what is configured, how it does, and what to do next.
@@ -16,6 +17,9 @@ add      takes a reader into the configuration: asks for a card, finds out what 
          Whoever knows the numbers that the central server has for three cards is led to the pipeline, too.
 capture  shows the shape of what goes over a reader's line while the agent runs: d for a digit, h for A-F, a for another
          letter, p for a sign, x for any byte of a binary protocol. No card number can be told from it.
+udev-rules
+         prints the rules that keep the keys of known and configured readers from the console and give the agent its rights;
+         the first lines say where to put them. A new keyboard reader needs them before it can be added or read.
 keyset   gives an OSDP reader its own key:
 ${KEYSET_HELP}
 
@@ -36,7 +40,8 @@ capture:
 
   --config FILE       the configuration (default: $PRINTGATE_CONFIG, else /etc/printgate/printgate.toml)
   --json              list: {"plugged": [...], "configured": [...]}; add: {"written", "file", "name", "family", "toml"};
-                      capture: one line {"number", "atMs", "direction", "length", "shape"} for each frame
+                      capture: one line {"number", "atMs", "direction", "length", "shape"} for each frame;
+                      udev-rules: {"rules", "configured"}
 
 A keyboard of an unknown kind, and a serial bridge, behind which anything may be, are taken only if you name them.
 Exit codes: 0 done, 1 not, 2 wrong usage.`,
@@ -68,12 +73,14 @@ Exit codes: 0 done, 1 not, 2 wrong usage.`,
     switch (action) {
       case "list":
         return (await import("./reader-list.ts")).listReaders(invocation);
+      case "udev-rules":
+        return (await import("./reader-udev.ts")).printRules(invocation);
       case "add":
         return (await import("./reader-add.ts")).addReader(invocation);
       default:
         throw new CommandError(
           "usage",
-          "say `reader list`, `reader add`, `reader capture NAME` or `reader keyset NAME`",
+          "say `reader list`, `reader add`, `reader capture NAME`, `reader udev-rules` or `reader keyset NAME`",
         );
     }
   },

@@ -51,7 +51,7 @@ test("what is plugged in, what it is, which configured reader it is, and what to
                 09d8:0410, serial number 0001, /dev/hidraw0
                 calls itself "RFID?[2J"
                 configured as usb
-                → Its keys reach the console too: install the udev rule for it.
+                → Its keys reach the console too: install the udev rule for it (printgate reader udev-rules).
   1-1.3         a keyboard (confidence low): hid-keyboard
                 046d:c31c, /dev/hidraw1
                 Taken only if you name it: if people type on it, what they type would be read.
