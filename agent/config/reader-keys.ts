@@ -314,7 +314,7 @@ const Twn4Simple = z.strictObject({
   }),
 });
 
-const RfideasAcp = z.strictObject({
+const RfIdeasAcp = z.strictObject({
   family: key(oneOf(["rfideas-acp"]), {
     doc: "An rf IDEAS reader with the ASCII Command Protocol, USB (CDC), serial or Ethernet.",
     example: '"rfideas-acp"',
@@ -339,4 +339,4 @@ const RfideasAcp = z.strictObject({
   }),
 });
 
-export const READERS = [TcpLine, SerialLine, HidKeyboard, Osdp, RfIdeasSdk, Pcsc, Twn4Simple, RfideasAcp] as const;
+export const READERS = [TcpLine, SerialLine, HidKeyboard, Osdp, RfIdeasSdk, Pcsc, Twn4Simple, RfIdeasAcp] as const;

@@ -4,7 +4,7 @@ import type { HidKeyboardSettings } from "./hid-keyboard/settings.ts";
 import type { SerialLineSettings, TcpLineSettings } from "./line/settings.ts";
 import type { OsdpSettings } from "./osdp/settings.ts";
 import type { PcscSettings } from "./pcsc/settings.ts";
-import type { RfideasAcpSettings } from "./rfideas-acp/settings.ts";
+import type { RfIdeasAcpSettings } from "./rfideas-acp/settings.ts";
 import type { RfIdeasSdkSettings } from "./rfideas-sdk/settings.ts";
 import type { Twn4SimpleSettings } from "./twn4-simple/settings.ts";
 
@@ -17,7 +17,7 @@ export type ReaderSettings =
   | RfIdeasSdkSettings
   | PcscSettings
   | Twn4SimpleSettings
-  | RfideasAcpSettings;
+  | RfIdeasAcpSettings;
 
 /** Loads the family's driver, and only that one; opens nothing until `start`. */
 export async function openReader(settings: ReaderSettings, context: ReaderContext): Promise<Reader> {
@@ -37,6 +37,6 @@ export async function openReader(settings: ReaderSettings, context: ReaderContex
     case "twn4-simple":
       return (await import("./twn4-simple/driver.ts")).openTwn4Simple(settings, context);
     case "rfideas-acp":
-      return (await import("./rfideas-acp/driver.ts")).openRfideasAcp(settings, context);
+      return (await import("./rfideas-acp/driver.ts")).openRfIdeasAcp(settings, context);
   }
 }

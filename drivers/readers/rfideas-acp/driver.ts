@@ -7,9 +7,9 @@ import { watchDevices } from "../device-watch.ts";
 import { ReaderSession } from "../session.ts";
 import { usbRemedies } from "../usb-remedy.ts";
 import { AcpProtocol } from "./protocol.ts";
-import type { RfideasAcpSettings } from "./settings.ts";
+import type { RfIdeasAcpSettings } from "./settings.ts";
 
-export function openRfideasAcp(settings: RfideasAcpSettings, context: ReaderContext): Reader {
+export function openRfIdeasAcp(settings: RfIdeasAcpSettings, context: ReaderContext): Reader {
   const { path } = settings;
   const parts = { settings, decoder: new AcpProtocol(settings), transport: transport(settings, context), context };
   return new ReaderSession(
@@ -17,7 +17,7 @@ export function openRfideasAcp(settings: RfideasAcpSettings, context: ReaderCont
   );
 }
 
-function transport({ name, path, baudRate, connect }: RfideasAcpSettings, context: ReaderContext): Transport {
+function transport({ name, path, baudRate, connect }: RfIdeasAcpSettings, context: ReaderContext): Transport {
   if (context.transport !== undefined) return context.transport;
   const log = context.log.child({ reader: name });
   if (path !== undefined) {

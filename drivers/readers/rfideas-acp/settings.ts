@@ -11,7 +11,7 @@ export interface AcpSettings {
 }
 
 /** A pcProx Plus or its like that answers commands. Exactly one of `path` and `connect`; where both are given, `path` is used. */
-export interface RfideasAcpSettings extends CommonSettings, AcpSettings {
+export interface RfIdeasAcpSettings extends CommonSettings, AcpSettings {
   readonly family: "rfideas-acp";
   /** Such as `/dev/serial/by-id/usb-...`, which stays the same when other devices are plugged in. */
   readonly path?: string | undefined;
