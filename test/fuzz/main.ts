@@ -1,16 +1,7 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { Corpus, fuzz, type Target } from "./engine.ts";
-
-const TARGETS: Readonly<Record<string, () => Promise<readonly Target[]>>> = {
-  cards: async () => (await import("./cards.ts")).CARD_TARGETS,
-  ipp: async () => (await import("./ipp.ts")).IPP_TARGETS,
-  readers: async () => [
-    ...(await import("./readers.ts")).READER_TARGETS,
-    ...(await import("./osdp.ts")).OSDP_TARGETS,
-    ...(await import("./polled.ts")).POLLED_TARGETS,
-  ],
-};
+import { Corpus, fuzz } from "./engine.ts";
+import { TARGETS } from "./targets.ts";
 
 const { values } = parseArgs({
   options: {
