@@ -40,7 +40,7 @@ export function takeTrack(sentinels: Sentinels, frame: string): { readonly text:
 
 /** Undefined when the frame is anything but whole tracks. */
 function tracksOf(frame: string): readonly Track[] | undefined {
-  const starred = /^\*([^*/]*)\/$/.exec(frame);
+  const starred = /^\*([^*/?]*)\/$/.exec(frame);
   if (starred !== null) return [{ start: "*", contents: starred[1] ?? "" }];
   const tracks: Track[] = [];
   const track = /([%;+!])([^?]*)\?/y;

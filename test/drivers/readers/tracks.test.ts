@@ -44,6 +44,7 @@ describe("what is not", () => {
     ["track-2", "%E?;112222?0", "noTrack"],
     ["strip", ";?", "noTrack"],
     ["strip", "*4234685818=6?", "noTrack"],
+    ["strip", "*4234685818?/", "noTrack"],
     ["strip", "", "noTrack"],
   ] as const)("%s of %s: %s", (sentinels, frame, why) => {
     expect(takeTrack(sentinels, frame)).toBe(why);
