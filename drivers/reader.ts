@@ -119,7 +119,7 @@ export interface CapturedFrame {
   readonly direction: "in" | "out";
   /** Bytes, before anything was cut off. */
   readonly length: number;
-  /** `STX dddddddddd hh CR`: d for a digit, h for A-F, a for other letters. */
+  /** `STX hhhhhhhhhhhh CR`: d for each character of a decimal run, h hexadecimal, a alphanumeric, p signs, x other bytes. */
   readonly shape: string;
 }
 

@@ -15,8 +15,8 @@ list     what is plugged in and may be a reader, what is configured, how it does
 add      takes a reader into the configuration: asks for a card, finds out what the reader sends and how, asks for the card
          again, and writes a [[reader]] table at the end of the file. Nothing else in the file changes.
          Whoever knows the numbers that the central server has for three cards is led to the pipeline, too.
-capture  shows the shape of what goes over a reader's line while the agent runs: d for a digit, h for A-F, a for another
-         letter, p for a sign, x for any byte of a binary protocol. No card number can be told from it.
+capture  shows the shape of what goes over a reader's line while the agent runs: a d for each character of a decimal number,
+         h of a hexadecimal one, a of another word, p of signs, x for any other byte. No card number can be told from it.
 udev-rules
          prints the rules that keep the keys of known and configured readers from the console and give the agent its rights;
          the first lines say where to put them. A new keyboard reader needs them before it can be added or read.

@@ -11,20 +11,19 @@ const NAMED = new Map([
   [0x0d, "CR"],
 ]);
 
-/** What kind of character each byte is, and no more: framing and lengths can be seen, a number cannot. */
+/**
+ * What kinds of characters stand in a row, and no more: framing, lengths and whether a number is decimal or hexadecimal can
+ * be seen, its digits cannot, nor where in it the letters are.
+ */
 export function textShape(bytes: Uint8Array): string {
   const words: string[] = [];
-  let run = "";
-  for (const byte of bytes.subarray(0, MAX_SHAPE)) {
-    const kind = kindOf(byte);
-    if (kind.length === 1) run += kind;
-    else {
-      if (run !== "") words.push(run);
-      run = "";
-      words.push(kind);
-    }
+  const text = Buffer.from(bytes.subarray(0, MAX_SHAPE)).toString("latin1");
+  for (let at = 0; at < text.length; ) {
+    const named = NAMED.get(text.charCodeAt(at));
+    const run = named === undefined ? runAt(text, at) : text.charAt(at);
+    words.push(named ?? kindOf(run).repeat(run.length));
+    at += run.length;
   }
-  if (run !== "") words.push(run);
   if (bytes.length > MAX_SHAPE) words.push("...");
   return words.join(" ");
 }
@@ -34,15 +33,23 @@ export function binaryShape(bytes: Uint8Array): string {
   return "x".repeat(Math.min(bytes.length, MAX_SHAPE)) + (bytes.length > MAX_SHAPE ? " ..." : "");
 }
 
-function kindOf(byte: number): string {
-  const named = NAMED.get(byte);
-  if (named !== undefined) return named;
-  const character = String.fromCharCode(byte);
-  if (/[0-9]/.test(character)) return "d";
-  if (/[A-Fa-f]/.test(character)) return "h";
-  if (/[A-Za-z]/.test(character)) return "a";
-  if (/[ -~]/.test(character)) return "p";
-  return "x";
+/** Letters and digits, or other printable characters, or bytes that are neither. */
+const RUNS = [/[0-9A-Za-z]+/y, /[!-/:-@[-`{-~ ]+/y];
+
+function runAt(text: string, at: number): string {
+  for (const run of RUNS) {
+    run.lastIndex = at;
+    const [found] = run.exec(text) ?? [];
+    if (found !== undefined) return found;
+  }
+  return text.charAt(at);
+}
+
+function kindOf(run: string): string {
+  if (/^[0-9]+$/.test(run)) return "d";
+  if (/^[0-9A-Fa-f]+$/.test(run)) return "h";
+  if (/^[0-9A-Za-z]+$/.test(run)) return "a";
+  return /^[ -~]/.test(run) ? "p" : "x";
 }
 
 /** The newest frames of a reader's line while somebody looks; nothing is kept when nobody does. */

@@ -61,7 +61,7 @@ test("capture streams what goes over a reader's line while the agent runs, and n
   capture.child.kill("SIGINT");
   const { exit, stdout } = await capture.end();
   expect(exit).toBe(0);
-  expect(JSON.parse(stdout)).toEqual({ number: 1, atMs: 0, direction: "in", length: 12, shape: "ddhdhdhdhd CR LF" });
+  expect(JSON.parse(stdout)).toEqual({ number: 1, atMs: 0, direction: "in", length: 12, shape: "hhhhhhhhhh CR LF" });
   expect(stdout).not.toContain(CARD);
 });
 

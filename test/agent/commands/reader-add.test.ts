@@ -320,7 +320,7 @@ test("what never makes sense at any speed is told so, with what came as a shape 
   const noise = [Buffer.from([0x80, 0xfe, 0x9c, 0x31, 0x32])];
   const { outcome, added, terminal } = await add({ family: "serial-line" }, new TappedReader(...Array(9).fill(noise)));
   expect([outcome, added]).toMatchObject([{ code: "reader-not-understood" }, ""]);
-  expect(terminal.text).toContain("xxxdd");
+  expect(terminal.text).toContain("x x x dd");
 });
 
 test("a device that cannot be opened says what to do", async () => {
