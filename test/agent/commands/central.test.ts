@@ -152,13 +152,15 @@ test("at a terminal a PIN is typed twice, without an echo", async () => {
   const type = async (...answers: string[]): Promise<string> => {
     const command = `${process.execPath} ${MAIN} central user set-pin dora`;
     const env = { ...process.env, PRINTGATE_CENTRAL_DATA: data };
-    const child = spawn("socat", ["-t", "0.1", "-", `EXEC:'${command}',pty,stderr,setsid,ctty,echo=1`], { env });
+    // After the last answer its standard input ends, and then it waits for the command's end and all of its last words.
+    const child = spawn("socat", ["-t", "20", "-", `EXEC:'${command}',pty,stderr,setsid,ctty,echo=1`], { env });
     let [shown, asked] = ["", 0];
     child.stdout.on("data", (bytes: Buffer) => {
       shown += bytes;
       while (answers.length > 0 && shown.split("dora: ").length + shown.split("again: ").length > 2 + asked) {
         asked += 1;
         child.stdin.write(answers.shift() ?? "");
+        if (answers.length === 0) child.stdin.end();
       }
     });
     await once(child, "close");
