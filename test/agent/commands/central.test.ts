@@ -152,8 +152,9 @@ test("at a terminal a PIN is typed twice, without an echo", async () => {
   const type = async (...answers: string[]): Promise<string> => {
     const command = `${process.execPath} ${MAIN} central user set-pin dora`;
     const env = { ...process.env, PRINTGATE_CENTRAL_DATA: data };
-    // After the last answer its standard input ends, and then it waits for the command's end and all of its last words.
-    const child = spawn("socat", ["-t", "20", "-", `EXEC:'${command}',pty,stderr,setsid,ctty,echo=1`], { env });
+    // Not the command's controlling terminal (ctty): at the end of its owner the kernel hangs that up, and drops last words.
+    // After the last answer its standard input ends, and then it waits for the command's end.
+    const child = spawn("socat", ["-t", "20", "-", `EXEC:'${command}',pty,stderr,echo=1`], { env });
     let [shown, asked] = ["", 0];
     child.stdout.on("data", (bytes: Buffer) => {
       shown += bytes;
