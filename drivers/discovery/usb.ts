@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { open, readdir, readlink } from "node:fs/promises";
 import { basename, join } from "node:path";
+import { isKeyboard } from "../transports/hid-report.ts";
 import type { UsbFunction } from "./fingerprints.ts";
 
 /**
@@ -220,28 +221,6 @@ async function uarts(root: string): Promise<Uart[]> {
     found.push({ path: `/dev/${name}`, alias: aliases.get(name), console: consoles.includes(name) });
   }
   return found.slice(0, MAX_CHILDREN);
-}
-
-/** HID 1.11 6.2.2: whether a top-level collection is a keyboard (usage page 1, usage 6). */
-export function isKeyboard(descriptor: Uint8Array): boolean {
-  let [page, usage, depth] = [0, 0, 0];
-  for (let at = 0; at < descriptor.length; ) {
-    const prefix = descriptor[at] ?? 0;
-    const size = (prefix & 3) === 3 ? 4 : prefix & 3;
-    let value = 0;
-    for (let i = size; i > 0; i -= 1) value = value * 256 + (descriptor[at + i] ?? 0);
-    const item = prefix & 0xfc;
-    if (item === 0x04) page = value;
-    else if (item === 0x08) usage = size === 4 ? value : page * 0x10000 + value;
-    else if (item === 0xa0) {
-      if (depth === 0 && usage === 0x10006) return true;
-      depth += 1;
-    } else if (item === 0xc0) depth -= 1;
-    // Local items end with each main item (6.2.2.8).
-    if ((prefix & 0x0c) === 0) usage = 0;
-    at += prefix === 0xfe ? 3 + (descriptor[at + 1] ?? 0) : 1 + size;
-  }
-  return false;
 }
 
 async function list(directory: string): Promise<string[]> {

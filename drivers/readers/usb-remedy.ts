@@ -1,7 +1,8 @@
 import { constants } from "node:fs";
-import { access, readdir, readFile, readlink, realpath, writeFile } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { access, readFile, realpath, writeFile } from "node:fs/promises";
+import { basename, join } from "node:path";
 import { type Clock, pause } from "../clock.ts";
+import { scanPlugged, type UsbDevice } from "../discovery/usb.ts";
 import type { HidSelector } from "../transports/hid.ts";
 import { openWithin } from "../transports/open-within.ts";
 import type { Remedy } from "./session-machine.ts";
@@ -59,32 +60,51 @@ export function usbRemedies(reader: UsbReader, surroundings: UsbSurroundings): (
 
 async function apply(remedy: Remedy, reader: UsbReader, surroundings: Required<UsbSurroundings>): Promise<void> {
   const { root, write } = surroundings;
-  const device = await ("path" in reader ? ofSerialPort(reader.path, root) : ofIds(reader, root));
+  const device = await find(reader, root);
+  const directory = join(root, "sys/bus/usb/devices", device.name);
   switch (remedy) {
     case "power-on":
-      return write(join(device, "power/control"), "on");
+      return write(join(directory, "power/control"), "on");
     case "reset":
-      return reset(device, surroundings);
+      return reset(device, directory, surroundings);
   }
 }
 
-async function reset(device: string, surroundings: Required<UsbSurroundings>): Promise<void> {
-  if ((await attribute(device, "bDeviceClass")) === HUB_CLASS) throw new RemedyRefused(`${basename(device)} is a hub`);
-  const ports = new Set<string>();
-  for (const place of await interfaces(device)) {
-    const driver = basename(await readlink(join(place, "driver")).catch(() => ""));
-    if (driver !== "" && !READER_DRIVERS.has(driver)) {
-      throw new RemedyRefused(`${basename(device)} is not only a reader: ${driver} uses it too`);
-    }
-    for (const entry of [...(await entries(place)), ...(await entries(join(place, "tty")))]) {
-      if (/^tty(USB|ACM)\d+$/.test(entry)) ports.add(entry);
-    }
+async function find(reader: UsbReader, root: string): Promise<UsbDevice> {
+  const plugged = await scanPlugged(root);
+  if ("path" in reader) {
+    const node = `/dev/${basename(await realpath(join(root, reader.path)).catch(() => reader.path))}`;
+    const device = plugged.usb.find(({ ttys }) => ttys.some(({ path }) => path === node));
+    if (device !== undefined) return device;
+    const isBoards = plugged.uarts.some(({ path }) => path === node);
+    throw new RemedyRefused(isBoards ? `${node} is no USB device` : `${node} is not there`);
   }
-  if (ports.size > 1)
-    throw new RemedyRefused(`${basename(device)} has ${ports.size} serial ports; others may be in use`);
-  const authorized = join(device, "authorized");
+  const { vendorId, productId, serialNumber, port } = reader;
+  const [device, ...others] = plugged.usb.filter(
+    (one) =>
+      one.vendorId === vendorId &&
+      one.productId === productId &&
+      (serialNumber === undefined || one.serialNumber === serialNumber) &&
+      (port === undefined || one.hidraw.some((node) => node.port === port)),
+  );
+  if (device === undefined) throw new RemedyRefused("there is no such device");
+  // Two readers of one kind: the other one may be reading a card at this moment.
+  if (others.length > 0) throw new RemedyRefused(`${others.length + 1} devices fit, and only one of them is meant`);
+  return device;
+}
+
+async function reset(
+  { name, interfaces, ttys }: UsbDevice,
+  directory: string,
+  surroundings: Required<UsbSurroundings>,
+): Promise<void> {
+  if ((await attribute(directory, "bDeviceClass")) === HUB_CLASS) throw new RemedyRefused(`${name} is a hub`);
+  const other = interfaces.find(({ driver }) => driver !== undefined && !READER_DRIVERS.has(driver))?.driver;
+  if (other !== undefined) throw new RemedyRefused(`${name} is not only a reader: ${other} uses it too`);
+  if (ttys.length > 1) throw new RemedyRefused(`${name} has ${ttys.length} serial ports; others may be in use`);
+  const authorized = join(directory, "authorized");
   // Somebody, such as usbguard, keeps it out on purpose.
-  if ((await attribute(device, "authorized")) !== "1") throw new RemedyRefused(`${basename(device)} is not authorized`);
+  if ((await attribute(directory, "authorized")) !== "1") throw new RemedyRefused(`${name} is not authorized`);
   // Without this a right that is half there could take the device away and not give it back.
   await access(authorized, constants.W_OK);
   try {
@@ -109,51 +129,6 @@ async function giveBack(authorized: string, { clock, write }: Required<UsbSurrou
 /** `r+`, so that no file comes into being where an attribute vanished. */
 function set(file: string, value: string): Promise<void> {
   return writeFile(file, value, { flag: "r+" });
-}
-
-async function ofSerialPort(path: string, root: string): Promise<string> {
-  const node = basename(await realpath(join(root, path)).catch(() => path));
-  return deviceAbove(join(root, "sys/class/tty", node, "device"), node);
-}
-
-async function ofIds({ vendorId, productId, serialNumber, port }: HidSelector, root: string): Promise<string> {
-  const found = new Set<string>();
-  const directory = join(root, "sys/class/hidraw");
-  for (const node of await entries(directory)) {
-    const device = await deviceAbove(join(directory, node, "device"), node).catch(() => undefined);
-    if (device === undefined) continue;
-    const ids = [await attribute(device, "idVendor"), await attribute(device, "idProduct")];
-    if (ids.map((id) => Number.parseInt(id ?? "", 16)).join() !== [vendorId, productId].join()) continue;
-    if (serialNumber !== undefined && (await attribute(device, "serial")) !== serialNumber) continue;
-    const phys = /^HID_PHYS=([^/\n]*)/m.exec((await attribute(join(directory, node, "device"), "uevent")) ?? "")?.[1];
-    if (port !== undefined && phys !== port) continue;
-    found.add(device);
-  }
-  const [device, ...others] = found;
-  if (device === undefined) throw new RemedyRefused("there is no such device");
-  // Two readers of one kind: the other one may be reading a card at this moment.
-  if (others.length > 0) throw new RemedyRefused(`${found.size} devices fit, and only one of them is meant`);
-  return device;
-}
-
-/** The USB device that a node of sysfs belongs to. A UART of the board belongs to none. */
-async function deviceAbove(link: string, node: string): Promise<string> {
-  let place = await realpath(link).catch(() => {
-    throw new RemedyRefused(`${node} is not there`);
-  });
-  for (; place !== dirname(place); place = dirname(place)) {
-    if ((await attribute(place, "idVendor")) !== undefined) return place;
-  }
-  throw new RemedyRefused(`${node} is no USB device`);
-}
-
-async function interfaces(device: string): Promise<string[]> {
-  const own = `${basename(device)}:`;
-  return (await entries(device)).filter((entry) => entry.startsWith(own)).map((entry) => join(device, entry));
-}
-
-async function entries(directory: string): Promise<string[]> {
-  return readdir(directory).catch(() => []);
 }
 
 async function attribute(device: string, name: string): Promise<string | undefined> {

@@ -130,6 +130,22 @@ export function keyboardReports(descriptor: Uint8Array): KeyboardReports | undef
   return understood && withKeys.size > 0 ? withKeys : undefined;
 }
 
+/** Whether a top-level collection is a keyboard, be it one whose keys can be made out or not. */
+export function isKeyboard(descriptor: Uint8Array): boolean {
+  let [page, usage, depth] = [0, 0, 0];
+  for (const { tag, value } of itemsOf(descriptor)) {
+    if (tag === 0x04) page = value & 0xffff;
+    else if (tag === 0x08) usage = withPage(value, page);
+    else if (tag === 0xa0) {
+      if (depth === 0 && usage === (GENERIC_DESKTOP << 16) + KEYBOARD) return true;
+      depth += 1;
+    } else if (tag === 0xc0) depth -= 1;
+    // Local items end with each main item (6.2.2.8).
+    if ((tag & 0x0c) === 0) usage = 0;
+  }
+  return false;
+}
+
 /** A usage of four bytes brings its page. */
 function withPage(value: number, page: number): number {
   return value > 0xffff ? value : page * 0x10000 + value;

@@ -1,7 +1,8 @@
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { isKeyboard, scanPlugged } from "../../../drivers/discovery/usb.ts";
+import { scanPlugged } from "../../../drivers/discovery/usb.ts";
+import { isKeyboard } from "../../../drivers/transports/hid-report.ts";
 import { BOOT_KEYBOARD, FakeMachine, KEYBOARD, twins, VENDOR_HID } from "../../sim/usb.ts";
 
 let machine: FakeMachine;
