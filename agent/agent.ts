@@ -167,11 +167,15 @@ export class Agent {
       printers: this.#config.printers.map(({ name, uri }) => {
         const printer = this.#printers.get(name);
         const executor = this.#loop.executors.get(name);
+        const { problem, latest, counters: snmpCounters } = printer?.health ?? {};
         return {
           name,
           uri,
           snmp: printer?.verdict.verdict ?? "unknown",
           conditions: printer?.verdict.conditions ?? [],
+          ...(problem === undefined ? {} : { snmpError: shown(problem) }),
+          ...(latest === undefined ? {} : { facts: latest.facts, factsAgeMs: Math.round(latest.ageMs) }),
+          ...(snmpCounters === undefined ? {} : { snmpCounters }),
           depth: executor?.depth ?? 0,
           // What both count, the driver counts more completely: each request, not each step of a release.
           counters: { ...executor?.counters, ...printer?.counters },

@@ -1,4 +1,5 @@
-import { type CodeTable, codedError } from "./coded-error.ts";
+import { type CodedError, type CodeTable, codedError } from "./coded-error.ts";
+import type { PrinterFacts } from "./printer-facts.ts";
 
 /** RFC 8011 5.3.7 job-state, by keyword. */
 export type PrinterJobState =
@@ -48,6 +49,15 @@ export interface PrinterVerdict {
   readonly at: number | undefined;
 }
 
+/** What stands behind the verdict, for people. */
+export interface PrinterHealthReport {
+  /** Why the last poll gave no verdict. */
+  readonly problem: CodedError | undefined;
+  /** The latest reading of the facts that is not too old. */
+  readonly latest: { readonly facts: PrinterFacts; readonly ageMs: number } | undefined;
+  readonly counters: Readonly<Record<string, number>>;
+}
+
 export interface JobRequest {
   /** Unique over all time; at most 255 octets of UTF-8. */
   readonly name: string;
@@ -67,9 +77,13 @@ export interface DocumentBody {
 export interface Printer {
   readonly name: string;
   readonly verdict: PrinterVerdict;
+  /** Absent where the printer's health is not polled. */
+  readonly health?: PrinterHealthReport | undefined;
   readonly counters: Readonly<Record<string, number>>;
   /** Begins the health polls. Never throws. */
   start(): void;
+  /** In place of `start`: learns the verdict and the report once, now. Never throws. */
+  look?(): Promise<void>;
   /** Get-Printer-Attributes, now. */
   state(signal: AbortSignal): Promise<PrinterState>;
   /** A tap came: opens the connection for the next document, if there is none waiting, and watches health closely. Never throws. */

@@ -1,7 +1,9 @@
 import { systemClock } from "../../drivers/clock.ts";
 import { silentLog } from "../../drivers/log.ts";
+import type { Printer, PrinterState } from "../../drivers/printer.ts";
 import { printerOf } from "../agent.ts";
 import { type Check, check, checkClock, checkStorage } from "../health/doctor.ts";
+import { printerNotes } from "../health/printer-notes.ts";
 import type { AgentStatus } from "../health/status.ts";
 import { CentralLink } from "../link/client.ts";
 import { type Command, EXIT } from "./command.ts";
@@ -56,13 +58,13 @@ runs, each reader. Prints nothing and changes nothing. Exit code 0 when nothing 
 
     for (const settings of config.printers) {
       const printer = printerOf(settings, clock, silentLog);
+      // Both at once: an SNMP agent that is silent takes seconds.
+      const looked = printer.look?.();
       add(
         await check(`printer ${settings.name}`, async () => {
-          const { state, reasons, blocking } = await printer.state(signal);
-          const evidence = `${settings.uri} is ${state}${reasons.length === 0 ? "" : ` (${reasons.join(", ")})`}`;
-          return blocking.length === 0
-            ? { result: "pass", evidence }
-            : { result: "fail", evidence, next: "Clear what the printer's panel shows; until then jobs stay held." };
+          const state = await printer.state(signal);
+          await looked;
+          return printerRow(settings.uri, state, printer);
         }),
       );
       await printer.stop();
@@ -95,3 +97,26 @@ runs, each reader. Prints nothing and changes nothing. Exit code 0 when nothing 
     return checks.some(({ result }) => result === "fail") ? EXIT.failed : EXIT.ok;
   },
 };
+
+/** IPP decides; SNMP may veto, and is only warned of where it does not work. */
+function printerRow(uri: string, { state, reasons, blocking }: PrinterState, printer: Printer): Omit<Check, "name"> {
+  const { verdict, health } = printer;
+  const notes = health?.latest === undefined ? [] : printerNotes(health.latest.facts);
+  const snmp =
+    health === undefined
+      ? []
+      : [
+          `SNMP says ${verdict.verdict}${inBrackets(verdict.conditions)}`,
+          ...(health.problem ? [health.problem.row.what] : []),
+        ];
+  const evidence = [`${uri} is ${state}${inBrackets(reasons)}`, ...snmp, ...notes].join("; ");
+  if (blocking.length > 0 || verdict.verdict === "blocked") {
+    return { result: "fail", evidence, next: "Clear what the printer's panel shows; until then jobs stay held." };
+  }
+  if (health?.problem !== undefined) return { result: "warn", evidence, next: health.problem.row.next };
+  return { result: "pass", evidence };
+}
+
+function inBrackets(words: readonly string[]): string {
+  return words.length === 0 ? "" : ` (${words.join(", ")})`;
+}

@@ -1,4 +1,5 @@
 import { controlSocketPath } from "../agent.ts";
+import { printerNotes } from "../health/printer-notes.ts";
 import { type AgentStatus, duration, verdictOf } from "../health/status.ts";
 import type { TapTrace } from "../release/trace.ts";
 import { type Command, CommandError, EXIT } from "./command.ts";
@@ -39,7 +40,11 @@ function describe(status: AgentStatus, verdict: ReturnType<typeof verdictOf>): s
       const line = `reader   ${r.name} (${r.family} at ${r.printer}): ${r.status} for ${duration(r.forMs)}, ${last}`;
       return r.hint === undefined ? [line] : [line, `  ? reader ${r.name}: ${r.hint}`];
     }),
-    ...printers.map((p) => `printer  ${p.name} ${p.uri}: snmp ${p.snmp}, ${p.depth} job(s) under way`),
+    ...printers.flatMap((p) => [
+      `printer  ${p.name} ${p.uri}: snmp ${p.snmp}, ${p.depth} job(s) under way`,
+      ...(p.snmpError === undefined ? [] : [`  ? printer ${p.name}: ${p.snmpError.what} ${p.snmpError.next}`]),
+      ...(p.facts === undefined ? [] : printerNotes(p.facts)).map((note) => `  ? printer ${p.name}: ${note}`),
+    ]),
     `ledger   ${ledger.open} open, ${ledger.unreported} to report, ${ledger.inDoubt} in doubt`,
     ...taps.slice(-5).map((tap) => {
       const jobs = tap.jobs.map(({ word }) => word ?? "under way").join(", ");

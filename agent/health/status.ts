@@ -1,7 +1,9 @@
 import type { PrinterVerdict } from "../../drivers/printer.ts";
+import type { PrinterFacts } from "../../drivers/printer-facts.ts";
 import type { ReaderStatus } from "../../drivers/reader.ts";
 import type { LedgerHealth } from "../release/ledger.ts";
 import type { TapTrace } from "../release/trace.ts";
+import { alertInWords } from "./printer-notes.ts";
 
 export type Counts = Readonly<Record<string, number>>;
 
@@ -51,6 +53,12 @@ export interface AgentStatus {
     readonly uri: string;
     readonly snmp: PrinterVerdict["verdict"];
     readonly conditions: readonly string[];
+    /** Why SNMP says nothing; printing goes on without it. */
+    readonly snmpError?: ShownError;
+    /** What it told of supplies, trays, covers and alerts, and how old that is; absent where there is nothing recent. */
+    readonly facts?: PrinterFacts;
+    readonly factsAgeMs?: number;
+    readonly snmpCounters?: Counts;
     /** Jobs that are being released or wait for it. */
     readonly depth: number;
     readonly counters: Counts;
@@ -86,7 +94,9 @@ export function verdictOf(status: Omit<AgentStatus, "taps" | "counters">): Verdi
   }
   for (const printer of printers) {
     if (printer.snmp !== "blocked") continue;
-    problems.push(`printer ${printer.name}: ${printer.conditions.join(", ")}. Clear what its panel shows.`);
+    const alerts = printer.facts?.alerts.filter(({ severity }) => severity === "critical").map(alertInWords) ?? [];
+    const why = [...printer.conditions, ...alerts.slice(0, 3)].join(", ");
+    problems.push(`printer ${printer.name}: ${why}. Clear what its panel shows.`);
   }
   if (ledger.health.tornBytes + ledger.health.damagedLines + ledger.health.unknownRecords > 0) {
     problems.push("ledger: records were lost before the last start. Check the SD card; see `printgate ledger show`.");

@@ -9,7 +9,7 @@ import { systemClock } from "../../drivers/clock.ts";
 import { printgate } from "./agent-process.ts";
 import { type EvePrinter, startEvePrinter } from "./ippeveprinter.ts";
 import { CARD, pdf, Site } from "./site.ts";
-import { JAMMED, READY, startSnmpd } from "./snmpd.ts";
+import { JAMMED, OFFICE_MFD, READY, startSnmpd } from "./snmpd.ts";
 import { until } from "./until.ts";
 
 const WRONG_PIN = `sha256/${"A".repeat(43)}=`;
@@ -97,6 +97,14 @@ describe("ippeveprinter", () => {
     expect(JSON.parse(status.stdout).verdict.problems).toEqual([expect.stringContaining("jammed")]);
     expect(await printedBy(eve)).toEqual([]);
     expect(await site.stateOf(document)).toBe("held");
+    const doctor = await printgate(["doctor", "--json", "--config", installed.configPath]);
+    expect(doctor.code).toBe(1);
+    expect(JSON.parse(doctor.stdout).checks).toContainEqual({
+      name: "printer mfd",
+      result: "fail",
+      evidence: expect.stringMatching(/ is idle.*; SNMP says blocked \(jammed\)/),
+      next: expect.stringContaining("panel"),
+    });
     await snmpd.set(READY);
     // The person who cleared the jam taps again within seconds.
     await verdict("ready", 3000);
@@ -104,6 +112,57 @@ describe("ippeveprinter", () => {
     expect(await printedBy(eve)).toEqual([bytes]);
   }, 60_000);
 });
+
+test("what the Printer MIB says of supplies, trays and alerts is in the status, in words and whole", async () => {
+  const eve = await startEve();
+  const snmpd = await startSnmpd({ ...READY, mib: OFFICE_MFD });
+  closers.push(() => snmpd.stop());
+  const installed = await site.install({
+    printer: `uri = "${eve.uri}"\n[printer.snmp]\nhost = "127.0.0.1"\nport = ${snmpd.port}\ncommunity = "public"`,
+  });
+  const agent = await installed.start();
+  await until("the facts are read", async () => (await agent.status()).printers[0]?.facts !== undefined, 10_000);
+  const json = await printgate(["status", "--json", "--config", installed.configPath]);
+  expect(JSON.parse(json.stdout).printers[0]).toMatchObject({
+    snmp: "ready",
+    facts: { name: "mfd-lobby", serialNumber: "4711", console: ["準備"], lifeCount: { value: 123_456 } },
+    snmpCounters: { factReadings: 1 },
+  });
+  const { stdout } = await printgate(["status", "--config", installed.configPath]);
+  expect(stdout.split("\n").filter((line) => line.startsWith("  ? printer"))).toEqual([
+    "  ? printer mfd: Bypass [2J has no paper",
+    "  ? printer mfd: Black Toner is low (4 %)",
+    '  ? printer mfd: warning: marker toner almost empty, marker supplies 1 ("Toner low")',
+  ]);
+  const doctor = await printgate(["doctor", "--json", "--config", installed.configPath]);
+  expect(JSON.parse(doctor.stdout).checks).toContainEqual(
+    expect.objectContaining({
+      name: "printer mfd",
+      result: "pass",
+      evidence: expect.stringMatching(/SNMP says ready; .*Black Toner is low/),
+    }),
+  );
+}, 60_000);
+
+test("an SNMP agent that is silent is a warning of the doctor and a hint of the status, no more", async () => {
+  const eve = await startEve();
+  const snmpd = await startSnmpd(READY);
+  closers.push(() => snmpd.stop());
+  const installed = await site.install({
+    printer: `uri = "${eve.uri}"\n[printer.snmp]\nhost = "127.0.0.1"\nport = ${snmpd.port}\ncommunity = "s3cret-community"`,
+  });
+  const agent = await installed.start();
+  await until("SNMP failed", async () => (await agent.status()).printers[0]?.snmpError !== undefined, 10_000);
+  const status = await printgate(["status", "--config", installed.configPath]);
+  expect(status.stdout).toContain("  ? printer mfd: The printer's SNMP agent does not answer.");
+  expect(status.code).toBe(0);
+  const doctor = await printgate(["doctor", "--json", "--config", installed.configPath]);
+  expect(JSON.parse(doctor.stdout).checks).toContainEqual(
+    expect.objectContaining({ name: "printer mfd", result: "warn", next: expect.stringContaining("community") }),
+  );
+  const json = await printgate(["status", "--json", "--config", installed.configPath]);
+  expect(status.stdout + doctor.stdout + json.stdout).not.toContain("s3cret-community");
+}, 60_000);
 
 describe("a serial reader at a pseudo-terminal", () => {
   test("prints at a tap, and again after it was unplugged and plugged in", async () => {

@@ -23,14 +23,17 @@ function watch({ port }: Snmpd, access = V2C, timeoutMs = 1250) {
   const clock = new FakeClock();
   const health = new SnmpHealth({ host: "127.0.0.1", port, access, clock, log: silentLog, timeoutMs });
   cleanups.push(() => health.stop());
-  /** Lets the next poll run and end. */
+  /** Lets the next poll run and end, and with it the reading of facts that it may start: one timer is left. */
   const poll = async (ms = 5_000) => {
     const { answers, failures } = health.counters;
     clock.advance(ms);
-    await vi.waitFor(() => expect(health.counters.answers + health.counters.failures).toBe(answers + failures + 1), {
-      interval: 2,
-      timeout: 10_000,
-    });
+    await vi.waitFor(
+      () => {
+        expect(health.counters.answers + health.counters.failures).toBe(answers + failures + 1);
+        expect(clock.pending).toBe(1);
+      },
+      { interval: 2, timeout: 10_000 },
+    );
   };
   health.start();
   return { health, clock, poll };

@@ -17,10 +17,68 @@ export interface PrinterRows {
   readonly printerStatus?: number | undefined;
   /** snmpd's own syntax: ["octet", "04 00"], ["integer", "4"], ["string", "0400"]. */
   readonly errorState?: readonly [type: string, value: string] | undefined;
+  /** Of the Printer MIB, by what follows 1.3.6.1.2.1.43. */
+  readonly mib?: Readonly<Record<string, readonly [type: string, value: string]>>;
 }
 
 export const READY: PrinterRows = { deviceStatus: 2, printerStatus: 3, errorState: ["octet", "00"] };
 export const JAMMED: PrinterRows = { deviceStatus: 5, printerStatus: 1, errorState: ["octet", "04 00"] };
+
+/** A colour printer that fills its Printer MIB as makers do: sentinels, a waste box, a Japanese panel, gaps and nonsense. */
+export const OFFICE_MFD = {
+  "5.1.1.1.1": ["counter", "7"],
+  "5.1.1.2.1": ["integer", "1"],
+  "5.1.1.10.1": ["integer", "2"],
+  "5.1.1.16.1": ["string", "mfd-lobby"],
+  "5.1.1.17.1": ["integer", "4711"],
+  "5.1.1.18.1": ["counter", "0"],
+  "6.1.1.2.1.1": ["string", "Front cover"],
+  "6.1.1.3.1.1": ["integer", "4"],
+  "6.1.1.2.1.2": ["string", "Duplexer"],
+  "6.1.1.3.1.2": ["integer", "6"],
+  "7.1.1.4.1.1": ["integer", "106"],
+  "7.1.1.4.1.2": ["integer", "17"],
+  "8.2.1.8.1.1": ["integer", "8"],
+  "8.2.1.9.1.1": ["integer", "550"],
+  "8.2.1.10.1.1": ["integer", "-3"],
+  "8.2.1.11.1.1": ["integer", "0"],
+  "8.2.1.12.1.1": ["string", "iso_a4_210x297mm"],
+  "8.2.1.13.1.1": ["string", "Tray 1"],
+  "8.2.1.8.1.2": ["integer", "8"],
+  "8.2.1.9.1.2": ["integer", "100"],
+  "8.2.1.10.1.2": ["integer", "0"],
+  "8.2.1.11.1.2": ["integer", "9"],
+  "8.2.1.13.1.2": ["octet", "42 79 70 61 73 73 1b 5b 32 4a"],
+  "9.2.1.3.1.1": ["integer", "8"],
+  "9.2.1.4.1.1": ["integer", "250"],
+  "9.2.1.5.1.1": ["integer", "-2"],
+  "9.2.1.6.1.1": ["integer", "0"],
+  "10.2.1.3.1.1": ["integer", "7"],
+  "10.2.1.4.1.1": ["counter", "123456"],
+  "11.1.1.3.1.1": ["integer", "1"],
+  "11.1.1.4.1.1": ["integer", "3"],
+  "11.1.1.5.1.1": ["integer", "21"],
+  "11.1.1.6.1.1": ["string", "Black Toner"],
+  "11.1.1.7.1.1": ["integer", "19"],
+  "11.1.1.8.1.1": ["integer", "100"],
+  "11.1.1.9.1.1": ["integer", "4"],
+  "11.1.1.3.1.2": ["integer", "0"],
+  "11.1.1.4.1.2": ["integer", "4"],
+  "11.1.1.5.1.2": ["integer", "4"],
+  "11.1.1.6.1.2": ["string", "Waste Toner Box"],
+  "11.1.1.7.1.2": ["integer", "7"],
+  "11.1.1.8.1.2": ["integer", "-2"],
+  "11.1.1.9.1.2": ["integer", "-3"],
+  "12.1.1.4.1.1": ["string", "Black"],
+  "16.5.1.2.1.1": ["octet", "8f 80 94 f5"],
+  "16.5.1.2.1.2": ["string", "   "],
+  "18.1.1.2.1.12": ["integer", "4"],
+  "18.1.1.4.1.12": ["integer", "11"],
+  "18.1.1.5.1.12": ["integer", "1"],
+  "18.1.1.6.1.12": ["integer", "-2"],
+  "18.1.1.7.1.12": ["integer", "1104"],
+  "18.1.1.8.1.12": ["string", "Toner low"],
+} as const satisfies PrinterRows["mib"];
 
 export interface Snmpd {
   readonly port: number;
@@ -35,8 +93,9 @@ export interface Snmpd {
 }
 
 const HOST_RESOURCES = "1.3.6.1.2.1.25.3";
+const PRINTER_MIB = "1.3.6.1.2.1.43";
 
-function table({ index = 1, listed = true, deviceStatus, printerStatus, errorState }: PrinterRows): string {
+function table({ index = 1, listed = true, deviceStatus, printerStatus, errorState, mib = {} }: PrinterRows): string {
   const rows: Record<string, readonly [string, string]> = {
     // A network interface comes first, as on many printers, so that the index has to be found.
     [`${HOST_RESOURCES}.2.1.2.${index - 1}`]: ["objectid", `.${HOST_RESOURCES}.1.4`],
@@ -45,6 +104,7 @@ function table({ index = 1, listed = true, deviceStatus, printerStatus, errorSta
   if (deviceStatus !== undefined) rows[`${HOST_RESOURCES}.2.1.5.${index}`] = ["integer", String(deviceStatus)];
   if (printerStatus !== undefined) rows[`${HOST_RESOURCES}.5.1.1.${index}`] = ["integer", String(printerStatus)];
   if (errorState !== undefined) rows[`${HOST_RESOURCES}.5.1.2.${index}`] = errorState;
+  for (const [object, row] of Object.entries(mib)) rows[`${PRINTER_MIB}.${object}`] = row;
   return JSON.stringify(rows);
 }
 
@@ -96,6 +156,7 @@ export async function startSnmpd(rows: PrinterRows, community = "public", v3 = V
       `rouser ${v3.user} ${v3.privPassword === undefined ? "auth" : "priv"}`,
       "sysDescr ACME LaserFlow 5000",
       `pass_persist .${HOST_RESOURCES} ${process.execPath} ${script} ${tableFile}`,
+      `pass_persist .${PRINTER_MIB} ${process.execPath} ${script} ${tableFile}`,
       "",
     ].join("\n"),
   );

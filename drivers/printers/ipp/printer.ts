@@ -5,6 +5,7 @@ import type {
   DocumentBody,
   JobRequest,
   Printer,
+  PrinterHealthReport,
   PrinterJob,
   PrinterJobStatus,
   PrinterState,
@@ -29,7 +30,9 @@ import { GROUP, OPERATION, STATUS } from "./tags.ts";
 /** The warm verdict of another protocol (SNMP), given by the composition root. */
 export interface PrinterHealth {
   readonly verdict: () => PrinterVerdict;
+  readonly report: PrinterHealthReport;
   readonly start: () => void;
+  readonly look: () => Promise<void>;
   /** Somebody stands at the printer: what a person does at its panel is to be seen at once. */
   readonly hurry: () => void;
   readonly stop: () => Promise<void>;
@@ -84,12 +87,20 @@ export class IppPrinter implements Printer {
     return this.#options.health?.verdict() ?? UNKNOWN;
   }
 
+  get health(): PrinterHealthReport | undefined {
+    return this.#options.health?.report;
+  }
+
   get counters(): Readonly<Record<string, number>> {
     return { ...this.#counters };
   }
 
   start(): void {
     this.#options.health?.start();
+  }
+
+  async look(): Promise<void> {
+    await this.#options.health?.look();
   }
 
   async stop(): Promise<void> {

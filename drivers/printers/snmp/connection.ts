@@ -46,12 +46,17 @@ export const SNMP_CODES = {
 
 export class SnmpError extends codedError(SNMP_CODES) {}
 
-/** One session with one agent. One request at a time; every request ends, by `close` at the latest. */
+export interface SnmpObject {
+  readonly oid: string;
+  readonly value: unknown;
+}
+
+/** One session with one agent. Requests may overlap; every request ends, by `close` at the latest. */
 export interface SnmpConnection {
   /** The values in the order of `oids` (at most 10); undefined where the agent has no such object. Rejects with `SnmpError`. */
   get(oids: readonly string[]): Promise<readonly unknown[]>;
-  /** The object that follows `oid`; undefined at the end of the agent's view. Rejects with `SnmpError`. */
-  next(oid: string): Promise<{ readonly oid: string; readonly value: unknown } | undefined>;
+  /** The objects that follow each of `oids` (at most 10); undefined at the end of the agent's view. Rejects with `SnmpError`. */
+  next(oids: readonly string[]): Promise<readonly (SnmpObject | undefined)[]>;
   /** Closes the socket and rejects what waits. */
   close(): void;
 }
@@ -72,7 +77,11 @@ const GRACE_MS = 1000;
 export async function openSnmp(target: SnmpTarget, clock: Clock, malformed: () => void): Promise<SnmpConnection> {
   // Imported when the first session opens, so that an agent without SNMP does not carry it.
   const { default: snmp } = await import("net-snmp");
-  let fail = (_error: SnmpError): void => {};
+  /** How each request that waits is ended. */
+  const waiting = new Set<(error: SnmpError) => void>();
+  const fail = (error: SnmpError) => {
+    for (const abandon of waiting) abandon(error);
+  };
 
   const session = sessionOf(snmp, target, {
     port: target.port,
@@ -94,16 +103,16 @@ export async function openSnmp(target: SnmpTarget, clock: Clock, malformed: () =
   session.on("error", malformed);
 
   const ask = (start: (done: VarbindsCallback) => void) =>
-    new Promise<readonly { oid: string; value: unknown }[]>((resolve, reject) => {
+    new Promise<readonly SnmpObject[]>((resolve, reject) => {
       const abandon = (error: SnmpError) => {
         settle();
         reject(error);
       };
       const settle = () => {
         cancel();
-        if (fail === abandon) fail = () => {};
+        waiting.delete(abandon);
       };
-      fail = abandon;
+      waiting.add(abandon);
       const cancel = clock.after(target.timeoutMs * (RETRIES + 1) + GRACE_MS, () =>
         abandon(new SnmpError("snmp-no-answer")),
       );
@@ -124,6 +133,17 @@ export async function openSnmp(target: SnmpTarget, clock: Clock, malformed: () =
     }
   };
 
+  const existing = (object: SnmpObject | undefined) => (object?.value === undefined ? undefined : object);
+  const nextOne = async (oid: string) => {
+    try {
+      return existing((await ask((done) => session.getNext([oid], done)))[0]);
+    } catch (error) {
+      // How SNMPv1 says that its view ends here (RFC 1157 4.1.3).
+      if (error instanceof SnmpError && error.cause === NO_SUCH_NAME) return undefined;
+      throw error;
+    }
+  };
+
   return {
     async get(oids) {
       if (target.access.version === "1") {
@@ -134,15 +154,11 @@ export async function openSnmp(target: SnmpTarget, clock: Clock, malformed: () =
       const answers = await ask((done) => session.get(oids, done));
       return answers.map(({ value }) => value);
     },
-    async next(oid) {
-      try {
-        const [answer] = await ask((done) => session.getNext([oid], done));
-        return answer?.value === undefined ? undefined : answer;
-      } catch (error) {
-        // How SNMPv1 says that its view ends here (RFC 1157 4.1.3).
-        if (error instanceof SnmpError && error.cause === NO_SUCH_NAME) return undefined;
-        throw error;
-      }
+    async next(oids) {
+      if (target.access.version !== "1") return (await ask((done) => session.getNext(oids, done))).map(existing);
+      const objects: (SnmpObject | undefined)[] = [];
+      for (const oid of oids) objects.push(await nextOne(oid));
+      return objects;
     },
     close() {
       fail(new SnmpError("snmp-closed"));

@@ -17,6 +17,12 @@ const PRINTER_STATUS = { 1: "other", 2: "unknown", 3: "idle", 4: "printing", 5: 
 export type DeviceStatus = (typeof DEVICE_STATUS)[keyof typeof DEVICE_STATUS];
 export type PrinterStatus = (typeof PRINTER_STATUS)[keyof typeof PRINTER_STATUS];
 
+/**
+ * Asked for with each poll, after `POLL_COLUMNS`: when one of them moves, the tables of the Printer MIB have changed
+ * (RFC 3805 prtGeneralConfigChanges and prtAlertCriticalEvents). Supplies and levels move neither.
+ */
+export const CHANGE_COLUMNS = ["1.3.6.1.2.1.43.5.1.1.1", "1.3.6.1.2.1.43.5.1.1.18"] as const;
+
 /** The named bits of hrPrinterDetectedErrorState; bit 0 is the most significant bit of the first octet. */
 export const ERROR_BITS = [
   "lowPaper",

@@ -1,10 +1,11 @@
 import type { Clock } from "../../clock.ts";
 import type { Log } from "../../log.ts";
-import type { PrinterVerdict } from "../../printer.ts";
+import type { PrinterHealthReport, PrinterVerdict } from "../../printer.ts";
 import type { SnmpConnection, SnmpTarget } from "./connection.ts";
 import { openSnmp, SnmpError } from "./connection.ts";
 import type { Poll } from "./mib.ts";
-import { decodePoll, HR_DEVICE_PRINTER, HR_DEVICE_TYPE, POLL_COLUMNS } from "./mib.ts";
+import { CHANGE_COLUMNS, decodePoll, HR_DEVICE_PRINTER, HR_DEVICE_TYPE, POLL_COLUMNS } from "./mib.ts";
+import { SlowFacts } from "./slow-facts.ts";
 import { judge, NO_VERDICT, nextVerdict } from "./verdict.ts";
 
 export interface SnmpOptions extends Omit<SnmpTarget, "timeoutMs"> {
@@ -31,6 +32,7 @@ export class SnmpHealth {
   readonly #target: SnmpTarget;
   readonly #clock: Clock;
   readonly #log: Log;
+  readonly #facts: SlowFacts;
   #running = false;
   #state = NO_VERDICT;
   #answeredAt: number | undefined;
@@ -49,11 +51,18 @@ export class SnmpHealth {
     this.#target = { host, port, access, timeoutMs };
     this.#clock = clock;
     this.#log = log.child({ snmp: `${host}:${port}` });
+    this.#facts = new SlowFacts(clock);
   }
 
   /** Why the last poll gave no verdict; undefined when it did. */
   get problem(): SnmpError | undefined {
     return this.#problem;
+  }
+
+  /** All that is known beside the verdict; costs nothing. */
+  get report(): PrinterHealthReport {
+    const counters = { ...this.counters, ...this.#facts.counters };
+    return { problem: this.#problem, latest: this.#facts.latest, counters };
   }
 
   start(): void {
@@ -75,6 +84,19 @@ export class SnmpHealth {
     this.#schedule();
   }
 
+  /** In place of `start`: two polls at once, because a block takes two, and one reading of the facts. For `doctor`. */
+  async look(): Promise<void> {
+    this.#running = true;
+    const twice = async () => {
+      await this.#pollOnce();
+      if (this.#running && this.#problem === undefined) await this.#pollOnce();
+      await this.#facts.idle;
+    };
+    // Where `stop` waits for it.
+    this.#poll = twice();
+    await this.#poll;
+  }
+
   /** Resolves when the socket is closed and nothing waits. */
   async stop(): Promise<void> {
     this.#running = false;
@@ -82,6 +104,7 @@ export class SnmpHealth {
     this.#close();
     await this.#poll;
     this.#close();
+    await this.#facts.idle;
   }
 
   /** Sets the one timer for the next poll; while a poll runs, its end does that. */
@@ -116,7 +139,7 @@ export class SnmpHealth {
 
   #judge(poll: Poll | undefined): void {
     const { shown } = this.#state;
-    this.#state = nextVerdict(this.#state, judge(poll));
+    this.#state = nextVerdict(this.#state, judge(poll, this.#facts.latest?.facts.inputs));
     const { verdict, conditions } = this.#state.shown;
     if (verdict === shown.verdict && conditions.join() === shown.conditions.join()) return;
     this.#log.info({ verdict, conditions, code: this.#problem?.code }, "SNMP verdict on the printer");
@@ -135,10 +158,14 @@ export class SnmpHealth {
   async #ask(): Promise<Poll> {
     const connection = await this.#open();
     const index = this.#index ?? (await this.#findPrinter(connection));
-    const values = await connection.get(POLL_COLUMNS.map((column) => `${column}.${index}`));
+    const values = await connection.get([...POLL_COLUMNS, ...CHANGE_COLUMNS].map((column) => `${column}.${index}`));
+    const poll = decodePoll(values);
     // The device table may be renumbered when the agent restarts.
-    this.#index = values.every((value) => value === undefined) ? undefined : index;
-    return decodePoll(values);
+    const gone = values.slice(0, POLL_COLUMNS.length).every((value) => value === undefined);
+    this.#index = gone ? undefined : index;
+    const changes = values.slice(POLL_COLUMNS.length).map((value) => (typeof value === "number" ? value : ""));
+    if (!gone) this.#facts.polled([...changes, ...(poll.errors ?? [])].join(), connection, index);
+    return poll;
   }
 
   async #open(): Promise<SnmpConnection> {
@@ -163,7 +190,7 @@ export class SnmpHealth {
     const prefix = `${HR_DEVICE_TYPE}.`;
     let oid = HR_DEVICE_TYPE;
     for (let row = 0; row < SEARCH_ROWS; row++) {
-      const next = await connection.next(oid);
+      const [next] = await connection.next([oid]);
       if (next === undefined || !next.oid.startsWith(prefix)) break;
       if (next.value === HR_DEVICE_PRINTER) return next.oid.slice(prefix.length);
       oid = next.oid;

@@ -1,4 +1,5 @@
 import type { PrinterVerdict } from "../../printer.ts";
+import type { InputTray } from "../../printer-facts.ts";
 import type { ErrorBit, Poll } from "./mib.ts";
 
 /** The judgement of one poll. */
@@ -24,10 +25,11 @@ const CRITICAL: readonly ErrorBit[] = [
 
 /**
  * Judges one poll by the table of RFC 3805 2.2.13.2. `undefined`: the agent did not answer.
- * `blocked` needs two columns that agree, because each alone is known to be wrong on some devices:
+ * `blocked` needs two sources that agree, because each alone is known to be wrong on some devices:
  * an empty bypass tray sets noPaper, and offline is set while the printer sleeps.
+ * `trays`: prtInputTable of the latest reading, where there is a recent one; the second source for noPaper.
  */
-export function judge(poll: Poll | undefined): Judgement {
+export function judge(poll: Poll | undefined, trays: readonly InputTray[] = []): Judgement {
   if (poll === undefined) return UNKNOWN;
   const { device, printer } = poll;
   const errors = poll.errors ?? [];
@@ -36,6 +38,7 @@ export function judge(poll: Poll | undefined): Judgement {
   if (device === "testing") return { verdict: "wait", conditions: [...errors, "testing"] };
   if (device === "down" && has(CRITICAL)) return { verdict: "blocked", conditions: errors };
   if (printer === "other" && has(HALTING)) return { verdict: "blocked", conditions: errors };
+  if (errors.includes("noPaper") && allEmpty(trays)) return { verdict: "blocked", conditions: errors };
   if (printer === "warmup") return { verdict: "wait", conditions: [...errors, "warmup"] };
   if (device === "down") {
     // Unavailable for a reason that the MIB has no bit for. Down and yet idle or printing contradict each other.
@@ -48,6 +51,12 @@ export function judge(poll: Poll | undefined): Judgement {
   const asleep = printer === "other" && (device === "running" || device === "warning");
   const up = printer === "idle" || printer === "printing" || asleep;
   return { verdict: up ? "ready" : "unknown", conditions: errors };
+}
+
+/** One tray says 0, and none says that it may hold paper: some (-3), not limited (-1, feeding by hand) or an amount. */
+function allEmpty(trays: readonly InputTray[]): boolean {
+  const empty = ({ level }: InputTray) => level.kind === "amount" && level.value === 0;
+  return trays.some(empty) && trays.every((tray) => empty(tray) || tray.level.kind === "unknown");
 }
 
 /** What is remembered between polls: the last judgement, and what is shown. */

@@ -339,16 +339,20 @@ test("the verdict and its polls are those of the given health, which is asked mo
   const calls: string[] = [];
   const health = {
     verdict: () => ({ verdict: "blocked", conditions: ["jammed"], at: 5 }) as const,
+    report: { problem: undefined, latest: undefined, counters: { polls: 3 } },
     start: () => void calls.push("start"),
+    look: async () => void calls.push("look"),
     hurry: () => void calls.push("hurry"),
     stop: async () => void calls.push("stop"),
   };
   const watched = newPrinter({ health });
   expect(watched.verdict.conditions).toEqual(["jammed"]);
+  expect(watched.health).toBe(health.report);
+  await watched.look();
   watched.start();
   watched.prepare();
   await watched.stop();
-  expect(calls).toEqual(["start", "hurry", "stop"]);
+  expect(calls).toEqual(["look", "start", "hurry", "stop"]);
 });
 
 test("after stop nothing answers and nothing stays open", async () => {

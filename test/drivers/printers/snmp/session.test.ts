@@ -130,7 +130,7 @@ describe("hostile answers", () => {
 describe("ending", () => {
   test("close rejects what waits", async () => {
     const connection = await open(() => {});
-    const pending = expect(connection.next("1.3.6")).rejects.toMatchObject({ code: "snmp-closed" });
+    const pending = expect(connection.next(["1.3.6"])).rejects.toMatchObject({ code: "snmp-closed" });
     connection.close();
     await pending;
   });

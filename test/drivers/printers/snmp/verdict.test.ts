@@ -1,5 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import type { InputTray } from "../../../../drivers/printer-facts.ts";
+import { decodeLevel } from "../../../../drivers/printers/snmp/facts.ts";
 import type { DeviceStatus, ErrorBit, PrinterStatus } from "../../../../drivers/printers/snmp/mib.ts";
 import { ERROR_BITS } from "../../../../drivers/printers/snmp/mib.ts";
 import type { Judgement } from "../../../../drivers/printers/snmp/verdict.ts";
@@ -37,6 +39,31 @@ describe("one poll", () => {
   });
 
   test("no answer is unknown", () => expect(judge(undefined)).toEqual({ verdict: "unknown", conditions: [] }));
+
+  describe("noPaper without down, by the levels of the trays", () => {
+    const levels = { "0": 0, "-1": -1, "-2": -2, "-3": -3, "40": 40 };
+    const tray = (level: keyof typeof levels): InputTray => ({
+      index: "1",
+      level: decodeLevel(levels[level]),
+      max: { kind: "unknown" },
+    });
+    test.each<[(keyof typeof levels)[], string]>([
+      [["0"], "blocked"],
+      [["0", "0"], "blocked"],
+      [["0", "-2"], "blocked"], // a bypass that does not know, beside an empty tray
+      [["0", "40"], "ready"],
+      [["0", "-3"], "ready"],
+      [["0", "-1"], "ready"],
+      [["-2", "-2"], "ready"], // no second source
+      [[], "ready"],
+    ])("levels %j: %s", (trays, verdict) => {
+      expect(judge({ device: "running", printer: "idle", errors: ["noPaper"] }, trays.map(tray)).verdict).toBe(verdict);
+      expect(judge({ device: "warning", printer: "idle", errors: ["lowPaper"] }, trays.map(tray)).verdict).toBe(
+        "ready",
+      );
+      expect(judge({ device: "down", printer: "other", errors: ["noPaper"] }, trays.map(tray)).verdict).toBe("blocked");
+    });
+  });
 
   test("what blocks or waits always names a condition", () => {
     const poll = fc.record({

@@ -1,0 +1,43 @@
+import type { Alert, PrinterFacts, Supply } from "../../drivers/printer-facts.ts";
+
+const MAX_NOTES = 8;
+
+/** Pure: what a person should look at, in words, the most urgent first; empty when all is well. */
+export function printerNotes({ covers, alerts, supplies, inputs }: PrinterFacts): string[] {
+  const open = covers.filter(({ state }) => state === "open" || state === "interlockOpen");
+  const notes = [
+    ...open.map(({ description }) => `${description ?? "a cover"} is open`),
+    ...alerts.filter(({ severity }) => severity === "critical").map(alertInWords),
+    ...supplies.filter(({ state }) => state === "empty").map(supplyInWords),
+    ...inputs
+      .filter(({ level }) => level.kind === "amount" && level.value === 0)
+      .map(({ name, description, index, media }) => {
+        const wanted = media === undefined ? "" : ` (${media})`;
+        return `${name ?? description ?? `tray ${index}`}${wanted} has no paper`;
+      }),
+    ...supplies.filter(({ state }) => state === "low").map(supplyInWords),
+    ...alerts.filter(({ severity }) => severity !== "critical").map(alertInWords),
+  ];
+  return notes.length <= MAX_NOTES
+    ? notes
+    : [...notes.slice(0, MAX_NOTES - 1), `and ${notes.length - MAX_NOTES + 1} more, in --json`];
+}
+
+/** `critical alert: jam, media path 1 ("Paper jam in the duplexer")`. */
+export function alertInWords({ severity, code, group, groupIndex, description }: Alert): string {
+  const kind = { critical: "critical alert", warning: "warning", binaryChange: "warning", other: "alert" }[severity];
+  const part = group === undefined ? undefined : `${words(group)}${groupIndex === undefined ? "" : ` ${groupIndex}`}`;
+  const what = [code === undefined ? undefined : words(code), part].filter((text) => text !== undefined).join(", ");
+  const said = description === undefined ? "" : ` ("${description}")`;
+  return `${kind}${what === "" ? "" : `: ${what}`}${said}`;
+}
+
+function supplyInWords({ description, colour, type, percent, state }: Supply): string {
+  const kind = [colour, words(type ?? "supply")].filter((text) => text !== undefined).join(" ");
+  return `${description ?? kind} is ${state}${percent === undefined ? "" : ` (${percent} %)`}`;
+}
+
+/** `inputMediaSupplyEmpty` as `input media supply empty`. */
+function words(name: string): string {
+  return name.replace(/[A-Z]/g, (capital) => ` ${capital.toLowerCase()}`);
+}
