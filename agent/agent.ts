@@ -8,6 +8,7 @@ import type { Printer } from "../drivers/printer.ts";
 import { IppPrinter } from "../drivers/printers/ipp/printer.ts";
 import type { SnmpAccess } from "../drivers/printers/snmp/access.ts";
 import { SnmpHealth } from "../drivers/printers/snmp/session.ts";
+import { TrapReceiver } from "../drivers/printers/snmp/traps.ts";
 import type { Reader, Signal } from "../drivers/reader.ts";
 import { openReader } from "../drivers/readers/open-reader.ts";
 import type { Transport } from "../drivers/transports/transport.ts";
@@ -43,6 +44,7 @@ export class Agent {
   readonly #startedAt: number;
   readonly #link: CentralLink;
   readonly #printers: ReadonlyMap<string, Printer>;
+  readonly #traps: TrapReceiver | undefined;
   readonly #ledger: Ledger;
   readonly #loop: ReleaseLoop;
   readonly #readers = new Map<string, Reader>();
@@ -57,6 +59,18 @@ export class Agent {
     this.#ledger = ledger;
     this.#link = new CentralLink({ ...central, clock, log: log.child({ part: "link" }) });
     this.#printers = new Map(config.printers.map((settings) => [settings.name, printerOf(settings, clock, log)]));
+    this.#traps =
+      agent.snmpTraps &&
+      new TrapReceiver({
+        ...agent.snmpTraps,
+        sources: config.printers.flatMap(({ name, snmp }) =>
+          snmp === undefined
+            ? []
+            : { host: snmp.host, access: snmpAccess(snmp), trapped: () => this.#printers.get(name)?.nudge?.() },
+        ),
+        clock,
+        log: log.child({ part: "traps" }),
+      });
     const pipelines = new Map(config.readers.map(({ name, pipeline }) => [name, pipeline]));
     this.#loop = new ReleaseLoop({
       agentName: agent.name,
@@ -112,6 +126,7 @@ export class Agent {
   async #start({ log, transports }: AgentOptions): Promise<void> {
     this.#link.start();
     for (const printer of this.#printers.values()) printer.start();
+    this.#traps?.start();
     this.#loop.resume();
     // Not waited for: with the central server away the agent still starts, and no tap is served until this was done.
     this.#loop.claims.start();
@@ -181,6 +196,14 @@ export class Agent {
           counters: { ...executor?.counters, ...printer?.counters },
         };
       }),
+      ...(this.#traps === undefined
+        ? {}
+        : {
+            snmpTraps: {
+              ...(this.#traps.problem === undefined ? {} : { error: shown(this.#traps.problem) }),
+              counters: this.#traps.counters,
+            },
+          }),
       ledger: {
         health: this.#ledger.health,
         open: this.#ledger.open.length,
@@ -207,6 +230,7 @@ export class Agent {
 
   async stop(): Promise<void> {
     await Promise.all([...this.#readers.values()].map((reader) => reader.stop()));
+    await this.#traps?.stop();
     await this.#loop.stop();
     await Promise.all([...this.#printers.values()].map((printer) => printer.stop()));
     await this.#link.stop();

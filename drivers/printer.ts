@@ -84,6 +84,8 @@ export interface Printer {
   start(): void;
   /** In place of `start`: learns the verdict and the report once, now. Never throws. */
   look?(): Promise<void>;
+  /** The printer is said to have changed: polls its health now, and believes nothing else. Never throws. */
+  nudge?(): void;
   /** Get-Printer-Attributes, now. */
   state(signal: AbortSignal): Promise<PrinterState>;
   /** A tap came: opens the connection for the next document, if there is none waiting, and watches health closely. Never throws. */

@@ -45,6 +45,9 @@ function describe(status: AgentStatus, verdict: ReturnType<typeof verdictOf>): s
       ...(p.snmpError === undefined ? [] : [`  ? printer ${p.name}: ${p.snmpError.what} ${p.snmpError.next}`]),
       ...(p.facts === undefined ? [] : printerNotes(p.facts)).map((note) => `  ? printer ${p.name}: ${note}`),
     ]),
+    ...(status.snmpTraps?.error === undefined
+      ? []
+      : [`  ? traps: ${status.snmpTraps.error.what} ${status.snmpTraps.error.next}`]),
     `ledger   ${ledger.open} open, ${ledger.unreported} to report, ${ledger.inDoubt} in doubt`,
     ...taps.slice(-5).map((tap) => {
       const jobs = tap.jobs.map(({ word }) => word ?? "under way").join(", ");

@@ -7,11 +7,8 @@ import type { Checked } from "./schema.ts";
 
 type Camel<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : S;
 type CamelKeys<T> = T extends unknown ? { readonly [K in keyof T & string as Camel<K>]: T[K] } : never;
-/** Optional keys whose default depends on other keys have been filled in. */
-type Filled<T> = { [K in keyof T]-?: Exclude<T[K], undefined> };
-
-/** `stateDir`, `logLevel`, `spoolRamMib`, `name`. */
-export type AgentConfig = CamelKeys<Filled<Checked["agent"]>>;
+/** `stateDir`, `logLevel`, `spoolRamMib`, `snmpTraps`, `name`. */
+export type AgentConfig = CamelKeys<Checked["agent"]>;
 /** `url`, `ca`, `keyPins`, `bearerKey`, and `cardKey` and `manifestKey` as 32 bytes each. */
 export type CentralConfig = CamelKeys<Checked["central"]>;
 export type SnmpConfig = CamelKeys<NonNullable<Checked["printer"][number]["snmp"]> & { readonly host: string }>;

@@ -2,7 +2,21 @@ import { X509Certificate } from "node:crypto";
 import * as z from "zod/mini";
 import { AUTH_PROTOCOLS, PRIV_PROTOCOLS } from "../../drivers/printers/snmp/access.ts";
 import { KEY_PIN } from "../../drivers/transports/tls.ts";
-import { base64Key, demand, flag, key, line, list, name, oneOf, parsed, path, text, whole } from "./key.ts";
+import {
+  base64Key,
+  demand,
+  flag,
+  hostAndPort,
+  key,
+  line,
+  list,
+  name,
+  oneOf,
+  parsed,
+  path,
+  text,
+  whole,
+} from "./key.ts";
 import { READERS } from "./reader-keys.ts";
 
 /**
@@ -48,6 +62,11 @@ const Agent = z.strictObject({
   spool_ram_mib: key(z._default(whole(1, 1024), 32), {
     doc: "Documents up to this size are whole in memory before the printer gets any of them; larger ones stream.",
     unit: "MiB",
+  }),
+  snmp_traps: key(z.optional(hostAndPort("10.0.0.5:11162")), {
+    doc: "Listen there for SNMP traps of the printers: each is a reason to poll now, never believed. Ports below 1024 need CAP_NET_BIND_SERVICE.",
+    otherwise: "no traps; the printers are polled every 5 s all the same",
+    example: '"10.0.0.5:11162"',
   }),
 });
 

@@ -63,6 +63,8 @@ export interface AgentStatus {
     readonly depth: number;
     readonly counters: Counts;
   }[];
+  /** Absent where none are listened for. */
+  readonly snmpTraps?: { readonly error?: ShownError; readonly counters: Counts };
   readonly ledger: {
     readonly health: LedgerHealth;
     readonly open: number;

@@ -9,7 +9,8 @@ import { systemClock } from "../../drivers/clock.ts";
 import { printgate } from "./agent-process.ts";
 import { type EvePrinter, startEvePrinter } from "./ippeveprinter.ts";
 import { CARD, pdf, Site } from "./site.ts";
-import { JAMMED, OFFICE_MFD, READY, startSnmpd } from "./snmpd.ts";
+import { freeUdpPort, JAMMED, OFFICE_MFD, READY, startSnmpd } from "./snmpd.ts";
+import { BY_V2C, snmptrap } from "./snmptrap.ts";
 import { until } from "./until.ts";
 
 const WRONG_PIN = `sha256/${"A".repeat(43)}=`;
@@ -162,6 +163,29 @@ test("an SNMP agent that is silent is a warning of the doctor and a hint of the 
   );
   const json = await printgate(["status", "--json", "--config", installed.configPath]);
   expect(status.stdout + doctor.stdout + json.stdout).not.toContain("s3cret-community");
+}, 60_000);
+
+test("a trap makes the agent poll, and a port that it may not have degrades nothing", async () => {
+  const eve = await startEve();
+  const snmpd = await startSnmpd(READY);
+  closers.push(() => snmpd.stop());
+  const port = await freeUdpPort();
+  const printer = `uri = "${eve.uri}"\n[printer.snmp]\nhost = "127.0.0.1"\nport = ${snmpd.port}`;
+  const installed = await site.install({ printer, agent: `snmp_traps = "127.0.0.1:${port}"` });
+  const agent = await installed.start();
+  const traps = async () => (await agent.status()).snmpTraps;
+  await until("it listens", async () => {
+    await snmptrap(BY_V2C, port);
+    return ((await traps())?.counters.traps ?? 0) > 0;
+  });
+  expect((await traps())?.error).toBeUndefined();
+
+  const other = await site.install({ name: "other", printer, agent: 'snmp_traps = "192.0.2.1:11162"' });
+  const deaf = await other.start();
+  await until("it says that it cannot", async () => (await deaf.status()).snmpTraps?.error !== undefined);
+  const { stdout, code } = await printgate(["status", "--config", other.configPath]);
+  expect(stdout).toContain("  ? traps: The agent cannot listen for SNMP traps.");
+  expect(code).toBe(0);
 }, 60_000);
 
 describe("a serial reader at a pseudo-terminal", () => {

@@ -108,7 +108,7 @@ function table({ index = 1, listed = true, deviceStatus, printerStatus, errorSta
   return JSON.stringify(rows);
 }
 
-async function freeUdpPort(): Promise<number> {
+export async function freeUdpPort(): Promise<number> {
   const socket = dgram.createSocket("udp4").bind(0, "127.0.0.1");
   await once(socket, "listening");
   const { port } = socket.address();

@@ -35,6 +35,7 @@ export interface PrinterHealth {
   readonly look: () => Promise<void>;
   /** Somebody stands at the printer: what a person does at its panel is to be seen at once. */
   readonly hurry: () => void;
+  readonly nudge: () => void;
   readonly stop: () => Promise<void>;
 }
 
@@ -97,6 +98,10 @@ export class IppPrinter implements Printer {
 
   start(): void {
     this.#options.health?.start();
+  }
+
+  nudge(): void {
+    this.#options.health?.nudge();
   }
 
   async look(): Promise<void> {

@@ -38,6 +38,10 @@ export const SNMP_CODES = {
     what: "The SNMP agent answers but lists no printer among its devices.",
     next: "Check that the address is the printer's own and not that of a print server.",
   },
+  "snmp-traps-deaf": {
+    what: "The agent cannot listen for SNMP traps.",
+    next: "Compare `snmp_traps` with this machine's addresses; a port below 1024 needs a right of its own (CAP_NET_BIND_SERVICE), so choose 11162 or so. Polls go on without traps.",
+  },
   "snmp-closed": {
     what: "The SNMP session was closed while it waited for an answer.",
     next: "Nothing: the agent is stopping or opens a new session by itself.",

@@ -43,6 +43,8 @@ export class SnmpHealth {
   #index: string | undefined;
   #searchedAt = Number.NEGATIVE_INFINITY;
   #startedAt = Number.NEGATIVE_INFINITY;
+  /** Polls that are to come a second apart, whoever waits or not. */
+  #nudges = 0;
   #hurryUntil = Number.NEGATIVE_INFINITY;
   #poll: Promise<void> | undefined;
   #cancelTimer = (): void => {};
@@ -84,6 +86,12 @@ export class SnmpHealth {
     this.#schedule();
   }
 
+  /** Something may have changed at the printer: the next two polls, because a block takes two, come a second apart. */
+  nudge(): void {
+    this.#nudges = 2;
+    this.#schedule();
+  }
+
   /** In place of `start`: two polls at once, because a block takes two, and one reading of the facts. For `doctor`. */
   async look(): Promise<void> {
     this.#running = true;
@@ -112,7 +120,8 @@ export class SnmpHealth {
     if (!this.#running || this.#poll !== undefined) return;
     this.#cancelTimer();
     const now = this.#clock.monotonic();
-    const due = this.#startedAt + (now < this.#hurryUntil ? HURRY_MS : IDLE_MS);
+    const soon = now < this.#hurryUntil || this.#nudges > 0;
+    const due = this.#startedAt + (soon ? HURRY_MS : IDLE_MS);
     this.#cancelTimer = this.#clock.after(Math.max(0, due - now), () => {
       this.#poll = this.#pollOnce().finally(() => {
         this.#poll = undefined;
@@ -124,6 +133,7 @@ export class SnmpHealth {
   async #pollOnce(): Promise<void> {
     this.#startedAt = this.#clock.monotonic();
     this.counters.polls++;
+    if (this.#nudges > 0) this.#nudges--;
     try {
       const poll = await this.#ask();
       this.#problem = undefined;

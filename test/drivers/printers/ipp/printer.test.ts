@@ -343,6 +343,7 @@ test("the verdict and its polls are those of the given health, which is asked mo
     start: () => void calls.push("start"),
     look: async () => void calls.push("look"),
     hurry: () => void calls.push("hurry"),
+    nudge: () => void calls.push("nudge"),
     stop: async () => void calls.push("stop"),
   };
   const watched = newPrinter({ health });
@@ -351,8 +352,9 @@ test("the verdict and its polls are those of the given health, which is asked mo
   await watched.look();
   watched.start();
   watched.prepare();
+  watched.nudge();
   await watched.stop();
-  expect(calls).toEqual(["look", "start", "hurry", "stop"]);
+  expect(calls).toEqual(["look", "start", "hurry", "nudge", "stop"]);
 });
 
 test("after stop nothing answers and nothing stays open", async () => {
