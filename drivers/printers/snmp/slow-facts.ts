@@ -74,7 +74,7 @@ export class SlowFacts {
         markers: await walk(TABLES.markers),
         console: await walk(TABLES.console),
       };
-      this.#facts = decodeFacts({ general, tables, truncated: budget.spent });
+      this.#facts = decodeFacts({ general, tables, truncated: budget.truncated });
       this.#readAt = this.#clock.monotonic();
       this.counters.factReadings++;
     } catch {

@@ -19,7 +19,8 @@ export class Budget {
   #requests: number;
   #octets: number;
   readonly #overdue: () => boolean;
-  spent = false;
+  /** Something was left unread: rows of a table, or all that came after the budget was spent. */
+  truncated = false;
 
   constructor(requests: number, octets: number, overdue: () => boolean) {
     this.#requests = requests;
@@ -29,9 +30,12 @@ export class Budget {
 
   /** False: no further request. */
   ask(): boolean {
-    if (this.#requests <= 0 || this.#octets <= 0 || this.#overdue()) this.spent = true;
-    else this.#requests--;
-    return !this.spent;
+    if (this.#requests <= 0 || this.#octets <= 0 || this.#overdue()) {
+      this.truncated = true;
+      return false;
+    }
+    this.#requests--;
+    return true;
   }
 
   take(value: unknown): void {
@@ -71,7 +75,7 @@ export async function walkTable(
       const row = rows.get(index) ?? columns.map(() => undefined);
       if (!rows.has(index)) {
         if (rows.size >= MAX_ROWS) {
-          budget.spent = true;
+          budget.truncated = true;
           return [];
         }
         rows.set(index, row);

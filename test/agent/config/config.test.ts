@@ -159,6 +159,12 @@ describe("a mistake is told with its line, its key and what was probably meant",
       { code: "config-wrong-value", key: "[agent] spool_ram_mib" },
     ],
     [
+      "an address without a port",
+      'name = "lobby"',
+      'name = "lobby"\nsnmp_traps = "10.0.0.5"',
+      { code: "config-wrong-value", key: "[agent] snmp_traps" },
+    ],
+    [
       "a misspelt word",
       'name = "lobby"',
       'name = "lobby"\nlog_level = "wran"',

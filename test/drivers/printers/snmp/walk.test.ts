@@ -38,7 +38,7 @@ test("rows come by index, with gaps, of this device alone and not from beyond th
     { index: "3", values: [undefined, 33] },
     { index: "10", values: ["ten", undefined] },
   ]);
-  expect(budget.spent).toBe(false);
+  expect(budget.truncated).toBe(false);
 });
 
 test("an agent that cannot answer two at once is asked one by one", async () => {
@@ -71,7 +71,7 @@ test("a table without end is left after 32 rows, and said to be cut", async () =
     return oids.map((_, i) => ({ oid: `1.3.9.${SHAPE.columns[i]}.1.${row}`, value: row }));
   };
   expect(await walkTable(connection(next), SHAPE, "1", budget)).toHaveLength(32);
-  expect(budget.spent).toBe(true);
+  expect(budget.truncated).toBe(true);
   expect(row).toBe(33);
 });
 
