@@ -1,5 +1,6 @@
 import type { Reader } from "../../reader.ts";
 import { HidTransport } from "../../transports/hid.ts";
+import { binaryShape } from "../capture.ts";
 import type { ReaderContext } from "../context.ts";
 import { watchDevices } from "../device-watch.ts";
 import { ReaderSession } from "../session.ts";
@@ -26,6 +27,8 @@ export function openHidKeyboard(settings: HidKeyboardSettings, context: ReaderCo
   return new ReaderSession({
     settings,
     decoder: settings.keypad === "only" ? new KeypadDecoder() : decoder,
+    // A report is numbers of keys, not characters: by its text some keys would look unlike others.
+    shapeOf: binaryShape,
     transport: context.transport ?? new HidTransport(settings, { clock: context.clock, log }),
     context,
     watch: watchDevices(context.log),

@@ -93,6 +93,26 @@ test.each([
   expect([clock.pending, transport.isOpen]).toEqual([0, false]);
 });
 
+test.each(["none", "only"] as const)(
+  "a capture of a keyboard (keypad: %s) does not tell one key from another",
+  async (keypad) => {
+    const shapes = new Set<string>();
+    for (const usage of [0x04, 0x09, 0x0a, 0x0d, 0x1e, 0x20, 0x27, 0x28, 0x59, 0x5b, 0x61]) {
+      const clock = new FakeClock();
+      const transport = new ScriptedTransport();
+      const settings = { ...keyboard, keypad };
+      const reader = await openReader(settings, { clock, log: silentLog, random: () => 0, transport });
+      reader.start(new Recorder());
+      await transport.appear();
+      reader.capture(60_000);
+      for (const modifiers of [0, 0x02]) transport.send(String.fromCharCode(modifiers, 0, usage, 0, 0, 0, 0, 0));
+      shapes.add(JSON.stringify(reader.captured.map(({ shape }) => shape)));
+      await reader.stop();
+    }
+    expect(shapes.size).toBe(1);
+  },
+);
+
 test("a tcp-line reader with neither address fails as a state, it does not throw", async () => {
   const settings: ReaderSettings = { family: "tcp-line", ...common, ...line, allow: [] };
   const reader = await openReader(settings, { clock: new FakeClock(), log: silentLog, random: () => 0 });
