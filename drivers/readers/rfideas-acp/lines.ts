@@ -6,10 +6,12 @@ const MAX_LINE = 256;
 export const LINE_FLAWS = ["garbled", "oversize"] as const;
 export type LineFlaw = (typeof LINE_FLAWS)[number];
 
-/** Splits at CR and LF. A line with anything in it that is not printable ASCII is dropped whole. */
+/** Splits at CR and LF. A line with anything in it that is not printable ASCII is dropped whole; NUL is ignored around it. */
 export class AnswerLines {
   #line = "";
   #flaw: LineFlaw | undefined;
+  /** A NUL came after the last character: only the end may follow. */
+  #skipped = false;
 
   /** Characters of a line that has not ended, except where they are a prompt, which never ends. */
   get inLine(): boolean {
@@ -24,8 +26,9 @@ export class AnswerLines {
       if (flaw !== undefined) return { flaw };
       return line === "" ? undefined : { line };
     }
-    if (this.#flaw !== undefined || byte === 0) return undefined;
-    if (byte < 0x20 || byte > 0x7e) this.#flaw = "garbled";
+    if (this.#flaw !== undefined) return undefined;
+    if (byte === 0) this.#skipped = this.#line !== "";
+    else if (byte < 0x20 || byte > 0x7e || this.#skipped) this.#flaw = "garbled";
     else if (this.#line.length === MAX_LINE) this.#flaw = "oversize";
     else this.#line += String.fromCharCode(byte);
     return undefined;
@@ -34,5 +37,6 @@ export class AnswerLines {
   reset(): void {
     this.#line = "";
     this.#flaw = undefined;
+    this.#skipped = false;
   }
 }

@@ -64,6 +64,11 @@ describe("lines", () => {
     expect(found).toEqual([{ flaw: "garbled" }, { flaw: "oversize" }, { flaw: "garbled" }, { line: "ok" }]);
   });
 
+  test("a NUL in the middle is a digit that is missing, and the rest would be another number", () => {
+    const { found } = split("\0{0x0001,0,0x0000,32;0x04A2B3C4}\0\r{0x0001,0,0x0000,32;0x04A2\x003C4}\rok\r");
+    expect(found).toEqual([{ line: "{0x0001,0,0x0000,32;0x04A2B3C4}" }, { flaw: "garbled" }, { line: "ok" }]);
+  });
+
   test("a prompt waits for nothing", () => {
     expect(split("RF IDeas>").lines.inLine).toBe(false);
     expect(split("{0x").lines.inLine).toBe(true);
