@@ -103,7 +103,9 @@ export class AcpProtocol implements Protocol {
     if (!this.#isOpen || this.#failure !== undefined) return undefined;
     if (this.#answerBy !== undefined) return this.#answerBy;
     if (this.#sending.length > 0 || this.#todo.length > 0) return this.#restUntil;
-    return Math.max(this.#restUntil, Math.min(this.#pollAt, this.#rhythm.at ?? Number.POSITIVE_INFINITY));
+    // Before the first answer no beat is told, so that none is waited for.
+    const beatAt = this.#online ? this.#rhythm.at : undefined;
+    return Math.max(this.#restUntil, Math.min(this.#pollAt, beatAt ?? Number.POSITIVE_INFINITY));
   }
 
   open(nowMs: number): void {

@@ -246,6 +246,21 @@ describe("faults", () => {
     expect([protocol.failure, protocol.online]).toEqual([undefined, true]);
   });
 
+  test("a signal that waits for the first answer does not keep the machine busy", () => {
+    const protocol = new AcpProtocol(SETTINGS);
+    let now = 0;
+    protocol.open(now);
+    protocol.signal("fault", now);
+    while (protocol.failure === undefined) {
+      while (protocol.output(now) !== undefined);
+      const { deadline = now } = protocol;
+      expect(deadline).toBeGreaterThan(now);
+      now = deadline;
+      protocol.expire(now);
+    }
+    expect(protocol.failure).toMatchObject({ code: "reader-deaf" });
+  });
+
   test("a reader that answers every poll with an error is deaf, and the error is counted by its number", () => {
     const { clock, device, protocol } = ready();
     device.error = 1;
