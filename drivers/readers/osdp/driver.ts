@@ -28,11 +28,17 @@ export function openOsdp(settings: OsdpSettings, context: OsdpContext): Reader {
 /** `install`: the reader is given its own key first; see `keyset.ts`. */
 export function osdpSession(settings: OsdpSettings, context: OsdpContext, install: boolean): ReaderSession {
   const log = context.log.child({ reader: settings.name });
+  let lastStatus = "";
   const panel = new Panel({
     settings,
     install,
     random: context.randomBytes ?? ((length) => randomBytes(length)),
-    report: (notice) => tell(notice, log),
+    report: (notice) => {
+      // Some readers say how they are at every poll, and a log must not fill.
+      const isNews = notice.type !== "status" || JSON.stringify(notice) !== lastStatus;
+      if (notice.type === "status") lastStatus = JSON.stringify(notice);
+      if (isNews) tell(notice, log);
+    },
   });
   const { connect, path } = settings;
   return new ReaderSession({

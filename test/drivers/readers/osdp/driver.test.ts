@@ -78,6 +78,20 @@ test("what the reader is, and its trouble, is logged; without a channel it is sa
   expect(said).toContain("the OSDP reader reports no trouble");
 });
 
+test("a reader that says the same of itself at every poll is logged once: a log must not fill", async () => {
+  const { reader, logged, pd, run } = await opened();
+  for (let i = 0; i < 20; i += 1) pd.reply(0x48, Uint8Array.of(1, 0));
+  pd.reply(0x48, Uint8Array.of(0, 0));
+  await run(3000);
+  await reader.stop();
+  const trouble = logged.filter(([, message]) => message.includes("trouble")).map(([fields]) => fields);
+  expect(trouble).toEqual([
+    { tampered: true, powerFailed: false },
+    { tampered: false, powerFailed: false },
+  ]);
+  expect(reader.counters.tampered).toBe(20);
+});
+
 test("one with neither path nor address fails as a state, it does not throw", async () => {
   const reader = await openReader(OSDP, { clock: new FakeClock(), log: silentLog, random: () => 0 });
   const told = new Recorder();
