@@ -59,6 +59,8 @@ export class PcscTransport implements Transport {
   /** Whether the reader has told of a card; `#card` is there when we are connected to it. */
   #cardThere = false;
   #card: PcscCard | undefined;
+  /** Numbers the connections to cards: one that comes late is of another card, or of none. */
+  #connection = 0;
   /** The library's thread reads these bytes without holding them, so that we do. */
   readonly #held = new Set<Uint8Array>();
   #opening: Promise<unknown> = Promise.resolve();
@@ -211,7 +213,9 @@ export class PcscTransport implements Transport {
   }
 
   async #connect(reader: PcscReader): Promise<void> {
-    const isCurrent = () => this.#reader === reader && this.#cardThere;
+    this.#connection += 1;
+    const connection = this.#connection;
+    const isCurrent = () => this.#reader === reader && this.#cardThere && this.#connection === connection;
     try {
       // An earlier card of this reader must be let go first: the library has few connections.
       await this.#releasing;
@@ -283,6 +287,7 @@ export class PcscTransport implements Transport {
   }
 
   #release(): void {
+    this.#connection += 1;
     const card = this.#card;
     this.#card = undefined;
     if (card !== undefined) this.#releasing = this.#discard(card);

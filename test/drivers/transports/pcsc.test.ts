@@ -280,6 +280,16 @@ describe("a card", () => {
     await transport.close();
   });
 
+  test("that is gone before we are connected is let go, and the next one is told once", async () => {
+    const { begin, reader, told, transport } = machine([ACR]);
+    await begin();
+    for (const raw of [PRESENT, EMPTY, PRESENT]) reader.emit("change", { raw });
+    await turns();
+    expect([told, reader.modes.length, reader.card.disconnects]).toEqual([["03", "013b8f8001"], 2, 1]);
+    await transport.close();
+    expect(reader.card.disconnects).toBe(2);
+  });
+
   test("connected to after a close is let go", async () => {
     const { begin, reader, told, transport } = machine([ACR]);
     await begin();
