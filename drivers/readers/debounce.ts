@@ -31,6 +31,11 @@ export class Debounce {
     return !repeat;
   }
 
+  /** This one was not taken after all: shown again, it is no repeat. */
+  forget(read: Read): void {
+    this.#lastSeen.delete(keyOf(read));
+  }
+
   /** Forgets every read. */
   clear(): void {
     this.#lastSeen.clear();

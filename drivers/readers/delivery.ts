@@ -33,8 +33,10 @@ export class Delivery {
     }
     this.#lastReadAt = at;
     if (!this.#debounce.accepts(read, at)) count(this.counters, "repeats");
-    else if (!this.#readLimit.accepts(at)) count(this.counters, "overRate");
-    else listener?.read(read, at);
+    else if (!this.#readLimit.accepts(at)) {
+      count(this.counters, "overRate");
+      this.#debounce.forget(read);
+    } else listener?.read(read, at);
   }
 
   /** Forgets what was read. */
