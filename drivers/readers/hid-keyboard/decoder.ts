@@ -109,10 +109,9 @@ export class KeyboardDecoder implements Decoder {
     const keys = [...new Set(report.subarray(FIRST_KEY))].filter((usage) => usage !== 0);
     if (keys.some((usage) => usage <= LAST_ERROR)) {
       count(this.#counters, "rollover");
-      if (keys.includes(UNKNOWN_KEYS)) {
-        this.#begin(nowMs);
-        this.#spoil("ambiguous");
-      }
+      if (keys.includes(UNKNOWN_KEYS)) this.#begin(nowMs);
+      // Keys may have come and gone behind it.
+      if (this.#frame !== undefined) this.#spoil("ambiguous");
       return reads;
     }
     const modifiers = report[0] ?? 0;
