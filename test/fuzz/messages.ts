@@ -73,7 +73,7 @@ function speak(protocol: Protocol, now: number): void {
 export const MESSAGING_TARGETS: readonly Target[] = [
   messaging({
     name: "rfideas-sdk",
-    protocol: () => new RfIdeasSdk(),
+    protocol: () => new RfIdeasSdk({ repeatHoldMs: 0 }),
     recorded: SDK.replies,
     reads: SDK.reads,
   }),

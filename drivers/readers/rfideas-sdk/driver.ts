@@ -13,7 +13,7 @@ export function openRfIdeasSdk(settings: RfIdeasSdkSettings, context: ReaderCont
   const log = context.log.child({ reader: settings.name });
   return new ReaderSession({
     settings,
-    decoder: new RfIdeasSdk(),
+    decoder: new RfIdeasSdk(settings),
     shapeOf: binaryShape,
     transport: context.transport ?? new HidFeatureTransport(new HidTransport(settings, { clock: context.clock, log })),
     context,

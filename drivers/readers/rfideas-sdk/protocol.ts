@@ -17,10 +17,11 @@ import {
   lit,
   MESSAGE_BYTES,
 } from "./pages.ts";
+import type { RfIdeasSdkSettings } from "./settings.ts";
 
 const POLL_MS = 250;
-/** Two polls that see no card, less what a timer may be early. */
-const GONE_AFTER_MS = 2 * POLL_MS - 100;
+/** Two polls that see no card, less what a timer may be early: a card is not gone before. */
+const MISSED_MS = 2 * POLL_MS - 100;
 const REPLY_MS = 2000;
 /** The reader's buffer has eight bytes; no card has fewer bits than one of them. */
 const MIN_BITS = 8;
@@ -45,7 +46,7 @@ interface Exchange {
  */
 export class RfIdeasSdk implements Protocol {
   readonly counters = zeroed("reads", "badLength", "garbled", "wrongSize", "unasked", "foundHalted");
-  readonly #presence = new Presence(GONE_AFTER_MS);
+  readonly #presence: Presence;
   readonly #rhythm = new Rhythm();
   #queue: Exchange[] = [];
   /** How many messages of the first exchange were said. */
@@ -61,6 +62,10 @@ export class RfIdeasSdk implements Protocol {
   #page0: Uint8Array | undefined;
   #page2: Uint8Array | undefined;
   #touched = false;
+
+  constructor({ repeatHoldMs }: Pick<RfIdeasSdkSettings, "repeatHoldMs">) {
+    this.#presence = new Presence(Math.max(repeatHoldMs, MISSED_MS));
+  }
 
   get online(): boolean {
     return this.#online;
@@ -192,7 +197,10 @@ export class RfIdeasSdk implements Protocol {
     if (!ours) this.#page2 = page;
     if (this.#page0 === undefined) return NO_READS;
     this.#touched = true;
+    // A lamp that was lit when the conversation broke would stay lit.
+    const rest = atRest(this.#page2 ?? page);
     this.#queue = [
+      ...(equal(page, rest) ? [] : [{ messages: [...put(COMMAND.page2, rest), FINISH] }]),
       { messages: [...put(COMMAND.page0, forUs(this.#page0)), FINISH] },
       this.#get(COMMAND.page0, (now) => this.#verified(now)),
       { messages: [FINISH] },

@@ -13,14 +13,14 @@ import { RECORDED } from "./recorded.ts";
 const H10301: PcProxCard = { word: 0x2ec0c86n, bits: 26 };
 const OTHER: PcProxCard = { word: 0x0ca0a73n, bits: 26 };
 
-async function plugged(device = new PcProx(), cable = new PcProxCable(device)) {
+async function plugged(device = new PcProx(), cable = new PcProxCable(device), repeatHoldMs = 0) {
   const clock = new FakeClock();
   const told = new Recorder();
   const reader = await openReader(
     {
       family: "rfideas-sdk",
       name: "front",
-      repeatHoldMs: 0,
+      repeatHoldMs,
       maxReadsPer10s: 1000,
       vendorId: 0x0c27,
       productId: 0x3bfa,
@@ -47,7 +47,7 @@ const hex = ({ bytes, bitLength }: Extract<Read, { kind: "bits" }>) =>
 
 /** Drives the machine with replies alone; what it says is returned with them, `>` out and `<` in. */
 function recite(replies: readonly string[]): { said: string[]; reads: string[] } {
-  const machine = new RfIdeasSdk();
+  const machine = new RfIdeasSdk({ repeatHoldMs: 0 });
   const said: string[] = [];
   const reads: string[] = [];
   let now = 0;
@@ -160,6 +160,7 @@ describe("what is set, and put back", () => {
     failing = false;
     await pass(2000);
     expect([cable.opens, reader.state.status, reader.counters.foundHalted]).toEqual([2, "ready", 0]);
+    expect(device.lamps).toBe("own");
     await reader.stop();
     expect(device.pages).toEqual([...FACTORY]);
   });
@@ -200,6 +201,23 @@ describe("cards", () => {
     await pass(500);
     expect(told.texts).toEqual(["bb032180", "bb032180"]);
     expect(reader.counters).toMatchObject({ reads: 2 });
+    await reader.stop();
+  });
+
+  test("a card that lies there and is not seen for a moment is one tap", async () => {
+    const { device, told, reader, pass } = await plugged(undefined, undefined, 1500);
+    device.card = H10301;
+    await pass(5000);
+    device.card = undefined;
+    await pass(1000);
+    device.card = H10301;
+    await pass(1000);
+    expect(told.texts).toEqual(["bb032180"]);
+    device.card = undefined;
+    await pass(2000);
+    device.card = H10301;
+    await pass(500);
+    expect(told.texts).toEqual(["bb032180", "bb032180"]);
     await reader.stop();
   });
 
@@ -253,7 +271,7 @@ describe("a reader that does not answer", () => {
   });
 
   test("is deaf after two seconds without an answer", () => {
-    const machine = new RfIdeasSdk();
+    const machine = new RfIdeasSdk({ repeatHoldMs: 0 });
     machine.open(0);
     machine.output(0);
     machine.output(0);
@@ -312,7 +330,7 @@ const happenings = fc.array(
 test("any garbage: nothing is thrown, everything stays bounded, and EEPROM is never written", () => {
   fc.assert(
     fc.property(happenings, (all) => {
-      const machine = new RfIdeasSdk();
+      const machine = new RfIdeasSdk({ repeatHoldMs: 0 });
       let now = 0;
       const check = (message: Uint8Array) => {
         expect([0, 8]).toContain(message.length);
