@@ -58,6 +58,9 @@ const PROOFS: ReadonlyMap<Phase, number> = new Map([
   ["verify", SCS.initialMac],
 ] as const);
 
+/** A reader that refuses this many polls in a row would never tell of a card. */
+const MAX_REFUSALS = 5;
+
 /** The control panel's side of OSDP: asks one reader for what it has read, and tells it what to show. */
 export class Panel implements Protocol {
   readonly #settings: PanelSettings;
@@ -96,6 +99,8 @@ export class Panel implements Protocol {
   #why = "";
   #inFlight: Command | undefined;
   #onlineSince = 0;
+  /** Polls refused in a row. */
+  #refusals = 0;
 
   constructor({ settings, install = false, random, report }: PanelParts) {
     this.#settings = settings;
@@ -282,6 +287,7 @@ export class Panel implements Protocol {
   }
 
   #event(event: ReaderEvent, now: number, events: (Read | Keys)[]): void {
+    this.#refusals = 0;
     if (this.#state.restarts > 0 && now - this.#onlineSince >= STEADY_MS) this.#input({ type: "steady" }, now);
     if (event.type !== "nothing") this.#agenda.settled(now, true);
     switch (event.type) {
@@ -313,8 +319,9 @@ export class Panel implements Protocol {
     // It heard us badly: the same again, after the usual wait. In a channel the chain has moved on.
     if (this.#channel === undefined && (code === NAK.check || code === NAK.length)) return;
     this.#settle(now);
-    if (code === NAK.sequence) {
-      this.#broken(this.#why, now);
+    this.#refusals = this.online && this.#inFlight?.code === COMMAND.POLL ? this.#refusals + 1 : 0;
+    if (code === NAK.sequence || this.#refusals >= MAX_REFUSALS) {
+      this.#broken(this.#why, now, code === NAK.sequence);
       return;
     }
     if (code === NAK.unknownCommand) this.#agenda.cannot(this.#inFlight?.code);
@@ -350,12 +357,13 @@ export class Panel implements Protocol {
     else this.#broken(otherwise, now);
   }
 
-  #broken(why: string, now: number): void {
+  #broken(why: string, now: number, breaksChannel = true): void {
     this.#why = why;
     count(this.#counters, "restarts");
     this.#report({ type: "restarted", why });
     this.#agenda.settled(now, false);
-    this.#input({ type: "broken", channel: this.#plan.secure && this.#channel !== undefined }, now);
+    const channel = breaksChannel && this.#plan.secure && this.#channel !== undefined;
+    this.#input({ type: "broken", channel }, now);
   }
 
   /** The command under way is done. */

@@ -78,6 +78,19 @@ test("tampering and power are counted and told; other news is counted", () => {
   expect(line.read).toEqual([]);
 });
 
+test("one that refuses every poll is given up: no card could come; one that refuses now and then is not", () => {
+  const line = online();
+  for (let i = 0; i < 20; i += 1) {
+    line.pd.reply(0x41, bytes("09"));
+    line.pd.reply(0x40, bytes(""));
+  }
+  line.run(10_000);
+  expect([line.panel.failure, line.panel.counters.restarts]).toEqual([undefined, 0]);
+  for (let i = 0; i < 100; i += 1) line.pd.reply(0x41, bytes("03"));
+  line.run(60_000);
+  expect(line.panel.failure).toMatchObject({ code: "reader-deaf" });
+});
+
 test.each([
   ["no bits", "00010000"],
   ["fewer bytes than bits", "00011a00bb0321"],
