@@ -28,6 +28,7 @@ export class Keypad {
   readonly #context: KeypadContext;
   #state: EntryState = IDLE;
   #cancelTimer = () => {};
+  #stopped = false;
 
   constructor(context: KeypadContext) {
     this.#context = context;
@@ -66,9 +67,12 @@ export class Keypad {
 
   stop(): void {
     this.#take({ type: "stop" }, this.#context.clock.monotonic());
+    // The central server may still answer a tap.
+    this.#stopped = true;
   }
 
   #take(input: EntryInput, now: number): void {
+    if (this.#stopped) return;
     const { rules, clock } = this.#context;
     const { state, effects } = stepEntry(this.#state, input, rules, now);
     this.#state = state;

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { CardError } from "../../../agent/cards/card-error.ts";
+import { Keypad } from "../../../agent/release/keypad.ts";
 import type { LoopContext } from "../../../agent/release/loop.ts";
 import type { Log } from "../../../drivers/log.ts";
 import type { Signal } from "../../../drivers/reader.ts";
@@ -246,4 +247,13 @@ test("a card alone asks the central server no later at a reader with a keypad th
   expect([alone, await turnsUntilAsked(life)]).toEqual([1, 1]);
   await idle(life);
   await ended(life);
+});
+
+test("an answer that comes after the stop begins no entry", () => {
+  const { clock } = world;
+  const rules = { ...RULES, credentials: ["card", "card-pin"] as const };
+  const keypad = new Keypad({ rules, clock, present() {}, signal() {}, count() {} });
+  keypad.stop();
+  keypad.pinNeeded("ab".repeat(32));
+  expect(clock.pending).toBe(0);
 });
