@@ -45,7 +45,7 @@ interface Exchange {
  *   a signal: page 2 with a lamp on, finish; page 2 with it off, finish; ...
  */
 export class RfIdeasSdk implements Protocol {
-  readonly counters = zeroed("reads", "badLength", "garbled", "wrongSize", "unasked", "foundHalted");
+  readonly counters = zeroed("reads", "presentAtOpen", "badLength", "garbled", "wrongSize", "unasked", "foundHalted");
   readonly #presence: Presence;
   readonly #rhythm = new Rhythm();
   #queue: Exchange[] = [];
@@ -56,6 +56,8 @@ export class RfIdeasSdk implements Protocol {
   #failure: ReaderError | undefined;
   #replyBy: number | undefined;
   #pollAt = 0;
+  /** No poll has told yet whether a card lies there. */
+  #opening = true;
   /** What the latest poll saw. */
   #latest: string | undefined;
   /** The pages as the reader had them. Kept when it is opened again, for it may have been ours that was found then. */
@@ -99,6 +101,7 @@ export class RfIdeasSdk implements Protocol {
     this.#queue = [];
     this.#said = 0;
     this.#replyBy = undefined;
+    this.#opening = true;
     this.#latest = undefined;
     this.#touched = false;
     this.#presence.clear();
@@ -218,6 +221,7 @@ export class RfIdeasSdk implements Protocol {
   #polled(data: Uint8Array | undefined, at: number): readonly Read[] {
     if (data === undefined) return NO_READS;
     if (isZero(data)) {
+      this.#opening = false;
       this.#latest = undefined;
       this.#presence.missed(at);
       return NO_READS;
@@ -241,8 +245,12 @@ export class RfIdeasSdk implements Protocol {
       return NO_READS;
     }
     this.#latest = card;
+    const wasThere = this.#opening;
+    this.#opening = false;
     if (!this.#presence.seen(card, at)) return NO_READS;
-    count(this.counters, "reads");
+    // Laid there while nobody listened: nobody may stand there waiting for it.
+    count(this.counters, wasThere ? "presentAtOpen" : "reads");
+    if (wasThere) return NO_READS;
     return [{ kind: "bits", bytes, bitLength }];
   }
 

@@ -221,6 +221,20 @@ describe("cards", () => {
     await reader.stop();
   });
 
+  test("a card that lies there when the reader is opened is no tap: nobody may stand there", async () => {
+    const device = new PcProx();
+    device.card = H10301;
+    const { told, reader, pass } = await plugged(device);
+    await pass(2000);
+    expect([told.texts, reader.counters.presentAtOpen]).toEqual([[], 1]);
+    device.card = undefined;
+    await pass(1000);
+    device.card = H10301;
+    await pass(500);
+    expect(told.texts).toEqual(["bb032180"]);
+    await reader.stop();
+  });
+
   test("another card right after it is another read, within one poll", async () => {
     const { device, told, reader, pass } = await plugged();
     device.card = H10301;
