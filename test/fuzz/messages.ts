@@ -79,7 +79,7 @@ export const MESSAGING_TARGETS: readonly Target[] = [
   }),
   messaging({
     name: "pcsc",
-    protocol: () => new PcscProtocol({ allowRandomUid: false }),
+    protocol: () => new PcscProtocol({ allowRandomUid: false, repeatHoldMs: 0 }),
     recorded: PCSC.told,
     reads: PCSC.reads,
   }),

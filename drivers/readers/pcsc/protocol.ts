@@ -49,6 +49,8 @@ export class PcscProtocol implements Protocol {
   #busy: { readonly errand: Errand; readonly escaped: boolean; readonly by: number } | undefined;
   #begun = false;
   #card: { readonly atr: Uint8Array; asked: boolean; released: boolean } | undefined;
+  /** The UID that was read last, and when its card was taken away. */
+  #last: { readonly uid: string; readonly goneAt?: number } | undefined;
   /** How often the card that is there was torn off, and when it is tried again. */
   #torn = 0;
   #retryAt: number | undefined;
@@ -87,6 +89,7 @@ export class PcscProtocol implements Protocol {
     this.#busy = undefined;
     this.#begun = false;
     this.#card = undefined;
+    this.#last = undefined;
     this.#torn = 0;
     this.#retryAt = undefined;
     this.#hasLamp = false;
@@ -160,6 +163,7 @@ export class PcscProtocol implements Protocol {
         count(this.counters, "mute");
         return [];
       case TOLD.gone:
+        if (this.#last !== undefined) this.#last = { goneAt: nowMs, ...this.#last };
         this.#card = undefined;
         this.#torn = 0;
         this.#retryAt = undefined;
@@ -220,6 +224,12 @@ export class PcscProtocol implements Protocol {
       count(this.counters, "randomUid");
       return [];
     }
+    // At the edge of the field a card comes and goes; the de-bounce knows only when it was read, not how long it lay there.
+    const before = this.#last;
+    const id = Buffer.from(uid).toString("hex");
+    this.#last = this.#card === undefined ? { uid: id, goneAt: now } : { uid: id };
+    const isBack = before?.uid === id && now - (before.goneAt ?? now) < this.#settings.repeatHoldMs;
+    if (isBack) return [];
     count(this.counters, "reads");
     return [{ kind: "bits", bytes: uid, bitLength: 8 * uid.length }];
   }

@@ -17,8 +17,8 @@ class Talk {
   readonly asked: string[] = [];
   now = 0;
 
-  constructor(reader = OMNIKEY, allowRandomUid = false) {
-    this.machine = new PcscProtocol({ allowRandomUid });
+  constructor(reader = OMNIKEY, allowRandomUid = false, repeatHoldMs = 0) {
+    this.machine = new PcscProtocol({ allowRandomUid, repeatHoldMs });
     this.machine.open();
     this.#drain();
     this.told(reader);
@@ -104,6 +104,33 @@ describe("a card", () => {
     const strict = new Talk();
     strict.told(`01${ATR}`, "0408a2b3c4d5e6809000");
     expect(strict.reads).toEqual(["08a2b3c4d5e680/56"]);
+  });
+
+  test("that is lost for a moment is one read, however long it lies there; another one is never held back", () => {
+    const talk = new Talk(OMNIKEY, false, 1500);
+    const lay = (uid: string) => talk.told(`01${ATR}`, `04${uid}9000`);
+    lay("04a2b3c4");
+    for (let i = 0; i < 5; i += 1) {
+      talk.pass(5000);
+      talk.told("03");
+      talk.pass(1000);
+      lay("04a2b3c4");
+    }
+    expect(talk.reads).toEqual(["04a2b3c4/32"]);
+    talk.told("03");
+    lay("04d5e6f7");
+    talk.told("03");
+    talk.pass(1500);
+    lay("04d5e6f7");
+    expect(talk.reads).toEqual(["04a2b3c4/32", "04d5e6f7/32", "04d5e6f7/32"]);
+  });
+
+  test("that was gone before its answer came is another read when it is back later", () => {
+    const talk = new Talk(OMNIKEY, false, 1500);
+    talk.told(`01${ATR}`, "03", "0404a2b3c49000");
+    talk.pass(1500);
+    talk.told(`01${ATR}`, "0404a2b3c49000");
+    expect(talk.reads).toEqual(["04a2b3c4/32", "04a2b3c4/32"]);
   });
 
   test("that does not answer is counted; one that is gone before its answer is still read", () => {
@@ -226,7 +253,7 @@ test("any garbage in any order: nothing is thrown, everything stays bounded, the
   );
   fc.assert(
     fc.property(happenings, (all) => {
-      const machine = new PcscProtocol({ allowRandomUid: false });
+      const machine = new PcscProtocol({ allowRandomUid: false, repeatHoldMs: 0 });
       let now = 0;
       machine.open();
       const drain = () => {
