@@ -217,7 +217,12 @@ export class ReaderSession implements Reader {
     const isCurrent = () =>
       generation === this.#generation && (this.#machine.phase === "opening" || this.#machine.phase === "ready");
     this.#forgetHalfFrame();
-    if (this.#closing !== undefined) await this.#closing;
+    if (this.#closing !== undefined && !(await inTime(this.#context.clock, STOP_MS, this.#closing))) {
+      count(this.#counters, "closeFailed");
+      this.#dispatch({ type: "failed" });
+      this.#failed(new ReaderError("reader-open-failed", "it is still being closed"));
+      return;
+    }
     const settled = Promise.withResolvers<void>();
     const listener: TransportListener & { restarted(): void } = {
       data: (bytes) => {

@@ -173,6 +173,25 @@ test("another connection of the same transport is another conversation", async (
   await reader.stop();
 });
 
+test("a device that does not close is a state that is told, and it is tried again", async () => {
+  class Stuck extends ScriptedTransport {
+    override close(): Promise<void> {
+      return new Promise(() => {});
+    }
+  }
+  const device = new Stuck();
+  const { clock, told, reader } = await talking(device);
+  clock.advance(POLL_MS);
+  expect(told.states.at(-1)).toBe("absent: reader-deaf");
+  clock.advance(1000);
+  await turns();
+  clock.advance(15_000);
+  await turns();
+  expect([told.states.at(-1), device.opens]).toEqual(["failed: reader-open-failed", 1]);
+  expect(reader.counters).toMatchObject({ closeFailed: 1 });
+  expect(clock.pending).toBe(1);
+});
+
 test("a deaf reader is opened anew, then powered on, then reset, with growing pauses", async () => {
   const { clock, device, told, reader, mended } = await talking();
   const remedies: Remedy[][] = [];
