@@ -191,6 +191,7 @@ export class Agent {
           ...(problem === undefined ? {} : { snmpError: shown(problem) }),
           ...(latest === undefined ? {} : { facts: latest.facts, factsAgeMs: Math.round(latest.ageMs) }),
           ...(snmpCounters === undefined ? {} : { snmpCounters }),
+          ...(printer?.error === undefined ? {} : { error: shown(printer.error) }),
           depth: executor?.depth ?? 0,
           // What both count, the driver counts more completely: each request, not each step of a release.
           counters: { ...executor?.counters, ...printer?.counters },
@@ -250,11 +251,12 @@ function takesPins({ credentials }: Config["readers"][number]): boolean {
 
 /** The driver for one configured printer. */
 export function printerOf(settings: Config["printers"][number], clock: Clock, log: Log): Printer {
-  const { snmp, ...rest } = settings;
+  const { snmp, user, password, ...rest } = settings;
   const context = { clock, log: log.child({ part: `printer ${settings.name}` }) };
   return new IppPrinter({
     ...rest,
     ...context,
+    ...(user === undefined || password === undefined ? {} : { login: { user, password } }),
     ...(snmp === undefined
       ? {}
       : { health: new SnmpHealth({ host: snmp.host, port: snmp.port, access: snmpAccess(snmp), ...context }) }),

@@ -12,6 +12,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   status: () => import("./commands/status.ts"),
   doctor: () => import("./commands/doctor.ts"),
   reader: () => import("./commands/reader.ts"),
+  printer: () => import("./commands/printer.ts"),
   card: () => import("./commands/card.ts"),
   ledger: () => import("./commands/ledger.ts"),
 };
@@ -24,6 +25,7 @@ const SUMMARIES: Readonly<Record<string, string>> = {
   status: "what the running agent, its readers and its printers are doing",
   doctor: "check everything the agent needs, one by one, and say what to do",
   reader: "find, add and watch card readers",
+  printer: "find, add and trust printers",
   card: "convert a raw read into a card number",
   ledger: "what the agent did with each claimed job",
 };

@@ -80,6 +80,8 @@ export interface Printer {
   /** Absent where the printer's health is not polled. */
   readonly health?: PrinterHealthReport | undefined;
   readonly counters: Readonly<Record<string, number>>;
+  /** What keeps this printer from being used until a person acts (its key changed, its login is refused), as last met. */
+  readonly error?: PrinterError | undefined;
   /** Begins the health polls. Never throws. */
   start(): void;
   /** In place of `start`: learns the verdict and the report once, now. Never throws. */
@@ -118,7 +120,11 @@ export const PRINTER_CODES = {
   },
   "printer-key-unknown": {
     what: "The printer's TLS key is not the one that is pinned for it.",
-    next: "If the printer was replaced or renewed its certificate, set `key_pins` to the shown hash; otherwise find out who answers at its address.",
+    next: "Nothing is sent to it. If the printer was replaced or renewed its certificate, run `printgate printer trust NAME --replace`; otherwise find out who answers at its address.",
+  },
+  "printer-tls-refused": {
+    what: "There is no safe TLS connection to the printer: it speaks no TLS at this port, or only a version, cipher or key that is too weak.",
+    next: "Check the port, update its firmware or renew its certificate with a key of 2048 bits. If it can do no better, allow it by name with `tls_allow`; nothing is ever sent unencrypted instead.",
   },
   "printer-timeout": {
     what: "The printer did not answer in time.",
@@ -138,7 +144,15 @@ export const PRINTER_CODES = {
   },
   "printer-auth-required": {
     what: "The printer asks for a user name and password.",
-    next: "Allow the agent's address to print without a login, or set credentials for this printer.",
+    next: "Set `user` and `password` of this [[printer]], or allow the agent's address to print without a login.",
+  },
+  "printer-auth-refused": {
+    what: "The printer refuses the user name and password that are configured.",
+    next: "Correct `user` and `password` of this [[printer]]; check on the printer that this user may print and is not locked.",
+  },
+  "printer-auth-unsupported": {
+    what: "The printer asks for a login that is not given: Basic without encryption, or neither Basic nor Digest with MD5 or SHA-256.",
+    next: "Give it an ipps:// address (`printgate printer trust NAME`), switch Digest on, or allow the agent's address to print without a login.",
   },
   "printer-busy": {
     what: "The printer is printing another job and takes no second one.",

@@ -77,6 +77,34 @@ export const COMMAND_CODES = {
     what: "The running agent has no reader of this name.",
     next: "Look at `printgate reader list`; after a change of the configuration restart the agent.",
   },
+  "printer-not-configured": {
+    what: "There is no printer of this name in the configuration.",
+    next: "Correct the name, or add the printer with `printgate printer add`.",
+  },
+  "printer-not-encrypted": {
+    what: "This printer's URI is ipp://, which has no encryption and so no key to trust.",
+    next: "If it also answers ipps://, change its `uri`, then run the command again.",
+  },
+  "printer-key-changed": {
+    what: "The printer shows another key than the one that is pinned for it; nothing was written.",
+    next: "Find out why: a new certificate, a new printer, or somebody in between. Then call it again with --replace.",
+  },
+  "printer-key-unexpected": {
+    what: "The printer's key is not the one that was expected; nothing was written.",
+    next: "Compare the hash that is shown with the printer's own; if it is right, give it with --expect.",
+  },
+  "printer-key-declined": {
+    what: "The printer's key was not accepted; nothing was written.",
+    next: "Compare the fingerprint with the one on the printer's panel or web page, and answer yes when they are the same.",
+  },
+  "printer-configured": {
+    what: "This printer, or this name, is configured already.",
+    next: "Change its [[printer]] table, or give another name with --name.",
+  },
+  "printer-not-found": {
+    what: "No printer that was discovered fits.",
+    next: "Look at `printgate printer discover`; a printer in another network is added by its URI.",
+  },
 } as const satisfies CodeTable;
 
 export class CommandError extends codedError(COMMAND_CODES) {}

@@ -1,15 +1,12 @@
-import { readFile, realpath, stat } from "node:fs/promises";
 import { type Clock, systemClock } from "../../drivers/clock.ts";
 import { silentLog } from "../../drivers/log.ts";
 import type { Read } from "../../drivers/reader.ts";
 import { openReader } from "../../drivers/readers/open-reader.ts";
 import type { Transport } from "../../drivers/transports/transport.ts";
-import { type Config, configPath, loadConfig, parseConfig, type ReaderConfig } from "../config/config.ts";
-import { ConfigError } from "../config/config-error.ts";
+import type { Config, ReaderConfig } from "../config/config.ts";
 import { type TomlEntry, tableToml, tomlText, withTable } from "../config/edit.ts";
-import { replaceFile } from "../storage/atomic-file.ts";
-import { StorageError } from "../storage/storage-error.ts";
 import { CommandError, EXIT, type Invocation, secondsOption, textOption, textOptions } from "./command.ts";
+import { ConfigFile } from "./config-file.ts";
 import { keptFromConsole } from "./reader-console.ts";
 import { answers, type Heard, hear, isPlausible, meaningOf, nextRead, type Wait } from "./reader-detect.ts";
 import { type Device, deviceOf, question } from "./reader-device.ts";
@@ -26,18 +23,14 @@ export interface AddSurroundings {
 
 const REAL: AddSurroundings = { root: "/", clock: systemClock };
 
-/** The configuration as it is, and what a new table at its end would make of it. */
+/** The configuration, and what a new [[reader]] at its end would make of it. */
 class Draft {
-  readonly file: string;
-  readonly config: Config;
-  readonly #text: string;
+  readonly file: ConfigFile;
   readonly #fixed: readonly TomlEntry[];
   readonly #last: readonly TomlEntry[];
 
-  constructor(file: string, text: string, config: Config, fixed: readonly TomlEntry[], last: readonly TomlEntry[]) {
+  constructor(file: ConfigFile, fixed: readonly TomlEntry[], last: readonly TomlEntry[]) {
     this.file = file;
-    this.config = config;
-    this.#text = text;
     this.#fixed = fixed;
     this.#last = last;
   }
@@ -50,39 +43,25 @@ class Draft {
 
   /** The reader as the agent would have it. @throws ConfigError */
   async settings(entries: readonly TomlEntry[]): Promise<ReaderConfig> {
-    const { readers } = await parseConfig(withTable(this.#text, this.table(entries)), this.file);
+    const { readers } = await this.file.check(withTable(this.file.text, this.table(entries)));
     const added = readers.at(-1);
     if (added === undefined) throw new TypeError("the table that was added is not there");
     return added;
   }
 
-  /** Replaces the file, with the mode and the owner that it has. */
   async write(entries: readonly TomlEntry[]): Promise<void> {
-    await this.settings(entries);
-    const problem = (code: "config-changed" | "config-not-writable", message: string) =>
-      new ConfigError([{ code, file: this.file, key: "", message }]);
-    // A link stays a link.
-    const path = await realpath(this.file);
-    if ((await readFile(path, "utf8")) !== this.#text) throw problem("config-changed", "is not what it was");
-    try {
-      await replaceFile(path, withTable(this.#text, this.table(entries)), await stat(path));
-    } catch (error) {
-      if (!(error instanceof StorageError)) throw error;
-      throw problem("config-not-writable", error.detail);
-    }
+    await this.file.replace(withTable(this.file.text, this.table(entries)));
   }
 }
 
 export async function addReader(invocation: Invocation, surroundings: AddSurroundings = REAL): Promise<number> {
   const { terminal } = invocation;
-  const file = configPath(textOption(invocation, "config"), process.env);
-  const config = await loadConfig(file);
+  const configured = await ConfigFile.of(invocation);
+  const { file, config } = configured;
   const device = await deviceOf(invocation, config, surroundings.root);
   const name = await nameOf(invocation, config);
   const draft = new Draft(
-    file,
-    await readFile(file, "utf8"),
-    config,
+    configured,
     [
       tomlText("name", name),
       tomlText("family", device.families[0] ?? ""),

@@ -194,8 +194,21 @@ function twice(table: string, key: string, values: readonly unknown[]): Finding[
   });
 }
 
-function ofPrinter({ uri, key_pins, snmp }: TomlTable, path: KeyPath): Finding[] {
-  return [...ofUri(uri, key_pins, path), ...(isTable(snmp) ? ofSnmp(snmp, [...path, "snmp"]) : [])];
+function ofPrinter({ uri, key_pins, tls_allow, user, password, snmp }: TomlTable, path: KeyPath): Finding[] {
+  const conflict = (key: string, message: string): Finding => ({
+    code: "config-conflict",
+    path: [...path, key],
+    message,
+  });
+  const plain = typeof uri === "string" && uri.startsWith("ipp:");
+  const holds = (list: unknown) => Array.isArray(list) && list.length > 0;
+  return [
+    ...(plain && holds(key_pins) ? [conflict("key_pins", "only ipps has a key; ipp is not encrypted")] : []),
+    ...(plain && holds(tls_allow) ? [conflict("tls_allow", "goes with ipps only; ipp is not encrypted")] : []),
+    ...(user !== undefined && password === undefined ? [conflict("user", "needs password")] : []),
+    ...(user === undefined && password !== undefined ? [conflict("password", "needs user")] : []),
+    ...(isTable(snmp) ? ofSnmp(snmp, [...path, "snmp"]) : []),
+  ];
 }
 
 function ofSnmp({ version, user, auth_password, priv_password, community }: TomlTable, path: KeyPath): Finding[] {
@@ -210,22 +223,6 @@ function ofSnmp({ version, user, auth_password, priv_password, community }: Toml
   if (community !== undefined) return conflict("community", "goes with version 1 and 2c only");
   if (priv_password !== undefined && auth_password === undefined) {
     return conflict("priv_password", "needs auth_password: what is encrypted is authenticated too");
-  }
-  return [];
-}
-
-function ofUri(uri: unknown, key_pins: unknown, path: KeyPath): Finding[] {
-  const pinned = Array.isArray(key_pins) && key_pins.length > 0;
-  if (typeof uri !== "string") return [];
-  if (uri.startsWith("ipps:") && !pinned) {
-    const message = "ipps needs key_pins, so that no other machine can take the printer's place";
-    const suggestion = "`printgate doctor` shows the key that the printer has";
-    return [{ code: "config-conflict", path: [...path, "uri"], message, suggestion }];
-  }
-  if (uri.startsWith("ipp:") && pinned) {
-    return [
-      { code: "config-conflict", path: [...path, "key_pins"], message: "only ipps has a key; ipp is not encrypted" },
-    ];
   }
   return [];
 }

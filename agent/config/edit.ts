@@ -1,3 +1,5 @@
+import { KeyLines, type KeyPath } from "./key-lines.ts";
+
 /** A key of a table to be written, its value already in TOML. */
 export interface TomlEntry {
   readonly key: string;
@@ -26,4 +28,25 @@ export function withTable(file: string, table: string): string {
   const end = /\r\n/.test(file) ? "\r\n" : "\n";
   const gap = file === "" ? "" : file.endsWith("\n") ? end : `${end}${end}`;
   return `${file}${gap}${table.replaceAll("\n", end)}${end}`;
+}
+
+/**
+ * Pure: the file with one key of a table set: its value replaced, or the key on a line of its own after the one named `after`.
+ * Not one other byte changes. Undefined where that table's keys have no lines of their own, as in an inline table.
+ */
+export function withKey(file: string, table: KeyPath, after: string, { key, toml }: TomlEntry): string | undefined {
+  const lines = new KeyLines(file);
+  const old = lines.span([...table, key]);
+  if (old !== undefined) return `${file.slice(0, old.start)}${toml}${file.slice(old.end)}`;
+  const before = lines.span([...table, after]);
+  if (before === undefined) return undefined;
+  const lineStart = file.lastIndexOf("\n", before.start) + 1;
+  const indent = /^[ \t]*/.exec(file.slice(lineStart, before.start))?.[0] ?? "";
+  // `printer.uri = ...` names its table in the line; a bare key beside it would be of another table.
+  if (/[^ \t]\./.test(file.slice(lineStart, before.start))) return undefined;
+  const found = file.indexOf("\n", before.end);
+  const lineEnd = found === -1 ? file.length : found + 1;
+  const end = /\r\n/.test(file) ? "\r\n" : "\n";
+  const gap = found === -1 ? end : "";
+  return `${file.slice(0, lineEnd)}${gap}${indent}${key} = ${toml}${end}${file.slice(lineEnd)}`;
 }

@@ -1,6 +1,12 @@
 /** Where something stands in the data: keys of tables and indexes of arrays. */
 export type KeyPath = readonly PropertyKey[];
 
+/** Offsets into the text; `end` is after the last character. */
+export interface ValueSpan {
+  readonly start: number;
+  readonly end: number;
+}
+
 /**
  * The lines of all keys and table headers of a valid TOML document, because the parser does not tell them.
  * It tracks headers and skips over values; keys inside inline tables and elements of arrays have the line of the key
@@ -9,6 +15,7 @@ export type KeyPath = readonly PropertyKey[];
 export class KeyLines {
   readonly #toml: string;
   readonly #lines = new Map<string, number>();
+  readonly #spans = new Map<string, ValueSpan>();
   /** How many tables each array of tables has so far. */
   readonly #counts = new Map<string, number>();
   #at = 0;
@@ -27,8 +34,9 @@ export class KeyLines {
       else {
         const path = [...table, ...this.#key()];
         this.#note(path, line);
-        this.#skip(/[ \t]*=/y);
-        this.#value();
+        this.#skip(/[ \t]*=[ \t]*/y);
+        const start = this.#at;
+        this.#spans.set(text(path), { start, end: this.#value() });
         continue;
       }
       this.#note(table, line);
@@ -43,6 +51,11 @@ export class KeyLines {
       if (line !== undefined) return line;
     }
     return undefined;
+  }
+
+  /** Where the value of the key at `path` stands in the text; undefined where it has no line of its own, as in an inline table. */
+  span(path: KeyPath): ValueSpan | undefined {
+    return this.#spans.get(text(path));
   }
 
   #note(path: KeyPath, line: number): void {
@@ -100,21 +113,24 @@ export class KeyLines {
     return keys;
   }
 
-  /** To the end of the line on which the value ends. */
-  #value(): void {
+  /** To the end of the line on which the value ends. Returns the end of the value itself, before blanks and a comment. */
+  #value(): number {
     let depth = 0;
+    let end = this.#at;
     while (this.#at < this.#toml.length) {
+      if (this.#skip(/#[^\n]*|[ \t\r]+/y) !== "") continue;
       if (this.#take('"""')) this.#skip(/(?:[^\\"]|\\[\s\S]|"(?!""))*"{3,5}/y);
       else if (this.#take("'''")) this.#skip(/(?:[^']|'(?!''))*'{3,5}/y);
-      else if (this.#skip(/"(?:[^"\\\n]|\\.)*"|'[^'\n]*'|#[^\n]*/y) !== "") continue;
-      else {
+      else if (this.#skip(/"(?:[^"\\\n]|\\.)*"|'[^'\n]*'/y) === "") {
         const character = this.#toml[this.#at];
-        if (character === "\n" && depth === 0) return;
+        if (character === "\n" && depth === 0) return end;
         if (character === "[" || character === "{") depth += 1;
         if (character === "]" || character === "}") depth -= 1;
         this.#at += 1;
       }
+      end = this.#at;
     }
+    return end;
   }
 }
 

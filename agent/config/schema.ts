@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import * as z from "zod/mini";
 import { AUTH_PROTOCOLS, PRIV_PROTOCOLS } from "../../drivers/printers/snmp/access.ts";
-import { KEY_PIN } from "../../drivers/transports/tls.ts";
+import { KEY_PIN, TLS_RELAXATIONS } from "../../drivers/transports/tls.ts";
 import {
   base64Key,
   demand,
@@ -150,11 +150,29 @@ const Snmp = z.strictObject({
 const Printer = z.strictObject({
   name: key(name(), { doc: "Its name, as readers and the central server use it.", example: '"mfd-1"' }),
   uri: key(url("an ipp:// or ipps:// URI", ["ipp:", "ipps:"]), {
-    doc: "Where it prints. ipps needs key_pins.",
+    doc: "Where it prints. An ipps printer gets nothing before its key is trusted: printgate printer trust NAME.",
     example: '"ipp://10.0.0.20/ipp/print"',
   }),
   key_pins: key(z._default(keyPins(0, "a list of key pins"), []), {
-    doc: "For ipps: SHA-256 of the TLS public keys that the printer may have. `printgate doctor` shows the key it has.",
+    doc: "For ipps: SHA-256 of the TLS public keys that the printer may have; `printgate printer trust NAME` writes it.",
+  }),
+  tls_allow: key(
+    z._default(
+      list(`a list of ${TLS_RELAXATIONS.map((word) => JSON.stringify(word)).join(", ")}`, oneOf(TLS_RELAXATIONS)),
+      [],
+    ),
+    {
+      doc: "For ipps: weaknesses that this printer is allowed, because it can do no better. Each can let others read or change documents.",
+    },
+  ),
+  user: key(z.optional(text("1 to 255 characters, none of them a colon", /^[^\p{Cc}:]{1,255}$/u)), {
+    doc: "Where the printer asks for a login: the user. Basic is answered on ipps only, Digest on ipp too.",
+    example: '"printgate"',
+  }),
+  password: key(z.optional(text("1 to 255 characters", /^\P{Cc}{1,255}$/u)), {
+    doc: "The password of that user.",
+    example: '"the printer\'s own"',
+    secret: true,
   }),
   content_length: key(z._default(flag(), false), {
     doc: "Announce the length of a document instead of sending it in chunks, for printers that cannot take chunks.",

@@ -59,6 +59,8 @@ export interface AgentStatus {
     readonly facts?: PrinterFacts;
     readonly factsAgeMs?: number;
     readonly snmpCounters?: Counts;
+    /** Nothing is sent to this printer until somebody acts. */
+    readonly error?: ShownError;
     /** Jobs that are being released or wait for it. */
     readonly depth: number;
     readonly counters: Counts;
@@ -95,6 +97,7 @@ export function verdictOf(status: Omit<AgentStatus, "taps" | "counters">): Verdi
     problems.push(problem(`reader ${reader.name}`, reader.error, fallback));
   }
   for (const printer of printers) {
+    if (printer.error !== undefined) problems.push(problem(`printer ${printer.name}`, printer.error, ""));
     if (printer.snmp !== "blocked") continue;
     const alerts = printer.facts?.alerts.filter(({ severity }) => severity === "critical").map(alertInWords) ?? [];
     const why = [...printer.conditions, ...alerts.slice(0, 3)].join(", ");

@@ -21,6 +21,24 @@ export class KeyPinMismatch extends Error {
   }
 }
 
+/** What a peer may be allowed by name because it can do no better; each is a risk (drivers/transports/README.md). */
+export const TLS_RELAXATIONS = ["tls1.0", "tls1.1", "rsa1024"] as const;
+export type TlsRelaxation = (typeof TLS_RELAXATIONS)[number];
+
+const MIN_RSA_BITS = 2048;
+const MIN_RSA_BITS_RELAXED = 1024;
+
+/** Thrown when the peer's RSA key has too few bits, which OpenSSL does not look at where no chain is verified. */
+export class KeyTooWeak extends Error {
+  readonly bits: number;
+
+  constructor(bits: number) {
+    super(`the peer's RSA key has ${bits} bits`);
+    this.name = "KeyTooWeak";
+    this.bits = bits;
+  }
+}
+
 /** Thrown when chain, dates or host name of the peer's certificate do not verify; `code` is OpenSSL's or Node's. */
 export class CertificateUntrusted extends Error {
   readonly code: string;
@@ -47,6 +65,8 @@ export interface PeerTrust {
   readonly ca?: string;
   /** The leaf's key must be one of these; an empty list trusts nobody. */
   readonly keyPins: readonly string[];
+  /** Nothing by default. */
+  readonly allow?: readonly TlsRelaxation[];
 }
 
 export interface PeerAddress {
@@ -61,9 +81,9 @@ export function openTcp(peer: PeerAddress, timeoutMs: number, signal?: AbortSign
 }
 
 /**
- * A TLS 1.2+ connection whose leaf key is pinned, checked before a single byte of the application is written.
+ * A TLS 1.2+ connection (older only where the peer is allowed it by name) whose leaf key is pinned, checked before a single byte of the application is written.
  * Sessions are never resumed: on a resumed session Node calls no `checkServerIdentity` and shows no peer certificate.
- * Rejects with `CertificateUntrusted`, `KeyPinMismatch`, `ConnectTimeout`, or the socket's own error.
+ * Rejects with `CertificateUntrusted`, `KeyPinMismatch`, `KeyTooWeak`, `ConnectTimeout`, or the socket's own error.
  */
 export function openTls(
   peer: PeerAddress,
@@ -71,21 +91,17 @@ export function openTls(
   timeoutMs: number,
   signal?: AbortSignal,
 ): Promise<TLSSocket> {
-  const options: ConnectionOptions = {
-    host: peer.host,
-    port: peer.port,
-    minVersion: "TLSv1.2",
-    ALPNProtocols: ["http/1.1"],
-    // RFC 6066 3: an IP address is no SNI name.
-    ...(isIP(peer.host) === 0 ? { servername: peer.host } : {}),
-    ...(trust.ca === undefined ? { rejectUnauthorized: false } : { ca: trust.ca, rejectUnauthorized: true }),
-  };
-  const socket = connectTls(options);
+  const { ca, allow = [] } = trust;
+  const socket = connectTls({
+    ...connectionOptions(peer, allow),
+    ...(ca === undefined ? { rejectUnauthorized: false } : { ca, rejectUnauthorized: true }),
+  });
   socket.setNoDelay(true);
   const check = () => {
     const certificate = socket.getPeerX509Certificate();
     const seen = certificate === undefined ? "none" : keyPinOf(certificate);
-    return trust.keyPins.includes(seen) ? undefined : new KeyPinMismatch(seen);
+    if (!trust.keyPins.includes(seen)) return new KeyPinMismatch(seen);
+    return certificate === undefined ? undefined : weakness(certificate, allow);
   };
   return settled(socket, "secureConnect", timeoutMs, signal, check).catch((error: unknown) => {
     // Node sets it to the reason when verification fails, and only then; the types know neither null nor a code.
@@ -93,6 +109,86 @@ export function openTls(
     const untrusted = trust.ca !== undefined && typeof reason === "string" && error instanceof Error;
     throw untrusted ? new CertificateUntrusted(reason, error) : error;
   });
+}
+
+/** What a peer shows of itself before anybody trusts it. */
+export interface SeenPeer {
+  readonly keyPin: string;
+  /** Such as `rsa 2048` or `ec prime256v1`. */
+  readonly keyType: string;
+  /** As in the certificate, on one line; the peer may have written anything into it. */
+  readonly subject: string;
+  /** SHA-256 of the certificate, as printers show it on their panels and pages. */
+  readonly fingerprint: string;
+  readonly issuer: string;
+  readonly validFrom: string;
+  readonly validTo: string;
+  /** Such as `TLSv1.3`. */
+  readonly protocol: string;
+  readonly cipher: string;
+}
+
+/**
+ * Looks at a peer's key and certificate and closes at once: not one byte of the application is written. Rejects as `openTls`
+ * does, except that any key will do; also with `KeyTooWeak`.
+ */
+export async function inspectTls(
+  peer: PeerAddress,
+  allow: readonly TlsRelaxation[],
+  timeoutMs: number,
+  signal?: AbortSignal,
+): Promise<SeenPeer> {
+  const socket = connectTls({ ...connectionOptions(peer, allow), rejectUnauthorized: false });
+  const check = () => {
+    const certificate = socket.getPeerX509Certificate();
+    return certificate === undefined ? new Error("the peer has no certificate") : weakness(certificate, allow);
+  };
+  await settled(socket, "secureConnect", timeoutMs, signal, check);
+  try {
+    const certificate = socket.getPeerX509Certificate();
+    if (certificate === undefined) throw new Error("the peer has no certificate");
+    const { asymmetricKeyType, asymmetricKeyDetails } = certificate.publicKey;
+    const size = asymmetricKeyDetails?.modulusLength ?? asymmetricKeyDetails?.namedCurve ?? "";
+    return {
+      keyPin: keyPinOf(certificate),
+      keyType: `${asymmetricKeyType ?? "unknown"} ${size}`.trim(),
+      subject: oneLine(certificate.subject),
+      fingerprint: certificate.fingerprint256,
+      issuer: oneLine(certificate.issuer),
+      validFrom: certificate.validFromDate.toISOString(),
+      validTo: certificate.validToDate.toISOString(),
+      protocol: socket.getProtocol() ?? "unknown",
+      cipher: socket.getCipher().name,
+    };
+  } finally {
+    socket.destroy();
+  }
+}
+
+function connectionOptions({ host, port }: PeerAddress, allow: readonly TlsRelaxation[]): ConnectionOptions {
+  const minVersion = allow.includes("tls1.0") ? "TLSv1" : allow.includes("tls1.1") ? "TLSv1.1" : "TLSv1.2";
+  return {
+    host,
+    port,
+    minVersion,
+    ALPNProtocols: ["http/1.1"],
+    // OpenSSL 3 has TLS 1.0 and 1.1 only at security level 0, because their handshake is signed with MD5 and SHA-1.
+    ...(minVersion === "TLSv1.2" ? {} : { ciphers: "DEFAULT@SECLEVEL=0" }),
+    // RFC 6066 3: an IP address is no SNI name.
+    ...(isIP(host) === 0 ? { servername: host } : {}),
+  };
+}
+
+function weakness({ publicKey }: X509Certificate, allow: readonly TlsRelaxation[]): KeyTooWeak | undefined {
+  const bits = publicKey.asymmetricKeyDetails?.modulusLength;
+  const least = allow.includes("rsa1024") ? MIN_RSA_BITS_RELAXED : MIN_RSA_BITS;
+  return bits === undefined || bits >= least ? undefined : new KeyTooWeak(bits);
+}
+
+/** Names of a certificate come with a line for each part, and may hold anything. */
+function oneLine(name: string | undefined): string {
+  const line = (name ?? "").replace(/\s*\n\s*/g, ", ").replace(/[^\x20-\x7e\u00a1-\ud7ff]/g, "?");
+  return line.length > 300 ? `${line.slice(0, 299)}…` : line;
 }
 
 function settled<S extends Socket>(

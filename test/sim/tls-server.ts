@@ -75,7 +75,7 @@ export class HostileServer {
     this.#server = server;
   }
 
-  static async start(identity: ServerIdentity | undefined, options: TlsOptions = {}): Promise<HostileServer> {
+  static async start(identity: ServerIdentity | undefined, options: TlsOptions = {}, port = 0): Promise<HostileServer> {
     const plain = identity === undefined;
     const server = plain
       ? createTcpServer()
@@ -95,7 +95,7 @@ export class HostileServer {
     });
     server.on(plain ? "connection" : "secureConnection", (socket: TLSSocket | Socket) => self.#serve(socket));
     server.on("tlsClientError", () => {});
-    server.listen(0, "127.0.0.1");
+    server.listen(port, "127.0.0.1");
     await once(server, "listening");
     return self;
   }

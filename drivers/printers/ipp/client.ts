@@ -4,6 +4,7 @@ import type { Clock } from "../../clock.ts";
 import { CodedError } from "../../coded-error.ts";
 import { type DocumentBody, PrinterError } from "../../printer.ts";
 import { HttpClient, type HttpReply } from "../../transports/http-client.ts";
+import type { TlsRelaxation } from "../../transports/tls.ts";
 import { decode, encode } from "./codec.ts";
 import { Connections, type PrinterAddress, printerAddress } from "./connection.ts";
 import { Limit } from "./limit.ts";
@@ -40,6 +41,8 @@ export interface IppClientOptions {
   readonly uri: string;
   /** For ipps: the only trust there is. */
   readonly keyPins: readonly string[];
+  /** For ipps: what this printer is allowed because it can do no better. */
+  readonly tlsAllow?: readonly TlsRelaxation[];
   readonly clock: Clock;
   readonly deadlines?: Partial<IppDeadlines>;
   /** Documents go with Content-Length instead of in chunks. */
@@ -71,9 +74,9 @@ export class IppClient {
     this.#address = address;
     this.#options = options;
     this.#deadlines = { ...IPP_DEADLINES, ...options.deadlines };
-    const { keyPins, clock } = options;
+    const { keyPins, clock, tlsAllow = [] } = options;
     const { connect: connectMs, spare: spareMs } = this.#deadlines;
-    this.#connections = new Connections(address, { keyPins, clock, connectMs, spareMs });
+    this.#connections = new Connections(address, { keyPins, tlsAllow, clock, connectMs, spareMs });
     this.#polls = this.#http(() => this.#connections.open());
   }
 

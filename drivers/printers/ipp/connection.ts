@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { setImmediate } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
 import { PrinterError } from "../../printer.ts";
-import { KeyPinMismatch, openTcp, openTls } from "../../transports/tls.ts";
+import { KeyPinMismatch, KeyTooWeak, openTcp, openTls, type TlsRelaxation } from "../../transports/tls.ts";
 
 export interface PrinterAddress {
   readonly secure: boolean;
@@ -33,10 +33,26 @@ export function printerAddress(uri: string): PrinterAddress | undefined {
 
 export interface ConnectionOptions {
   readonly keyPins: readonly string[];
+  readonly tlsAllow?: readonly TlsRelaxation[];
   readonly clock: Clock;
   readonly connectMs: number;
   /** How long a connection that was opened ahead of time waits for its document. */
   readonly spareMs: number;
+}
+
+/** Why there is no connection to a printer. */
+export function unconnected(cause: unknown, { host, port }: PrinterAddress): PrinterError {
+  const options = { cause, nothingSent: true };
+  if (cause instanceof KeyPinMismatch) return new PrinterError("printer-key-unknown", cause.seen, options);
+  if (cause instanceof KeyTooWeak) return new PrinterError("printer-tls-refused", cause.message, options);
+  const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
+  // OpenSSL's message repeats addresses of its own memory; its code says the same.
+  if (code.startsWith("ERR_SSL_")) return new PrinterError("printer-tls-refused", `${host}:${port} ${code}`, options);
+  return new PrinterError(
+    "printer-unreachable",
+    `${host}:${port} ${cause instanceof Error ? cause.message : ""}`,
+    options,
+  );
 }
 
 /** Makes fresh connections to one printer, and keeps at most one ready for the next document. */
@@ -54,16 +70,12 @@ export class Connections {
   /** Rejects with a `PrinterError` that has `nothingSent`. There is no way from ipps to ipp: the pinned key is the only trust. */
   async open(signal: AbortSignal = this.#closing.signal): Promise<Socket> {
     const { secure, host, port } = this.#address;
-    const { connectMs, keyPins } = this.#options;
+    const { connectMs, keyPins, tlsAllow = [] } = this.#options;
     try {
       if (!secure) return await openTcp({ host, port }, connectMs, signal);
-      return await openTls({ host, port }, { keyPins }, connectMs, signal);
+      return await openTls({ host, port }, { keyPins, allow: tlsAllow }, connectMs, signal);
     } catch (cause) {
-      if (cause instanceof KeyPinMismatch) {
-        throw new PrinterError("printer-key-unknown", cause.seen, { cause, nothingSent: true });
-      }
-      const detail = `${host}:${port} ${cause instanceof Error ? cause.message : ""}`;
-      throw new PrinterError("printer-unreachable", detail, { cause, nothingSent: true });
+      throw unconnected(cause, this.#address);
     }
   }
 

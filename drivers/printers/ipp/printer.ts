@@ -5,6 +5,7 @@ import type {
   DocumentBody,
   JobRequest,
   Printer,
+  PrinterCode,
   PrinterHealthReport,
   PrinterJob,
   PrinterJobStatus,
@@ -12,6 +13,7 @@ import type {
   PrinterVerdict,
 } from "../../printer.ts";
 import { PrinterError } from "../../printer.ts";
+import type { TlsRelaxation } from "../../transports/tls.ts";
 import { boolean, groupsOf, integer, keyword, mediaType, nameText, operationGroup, uri } from "./attributes.ts";
 import { IppClient, type IppDeadlines } from "./client.ts";
 import type { IppAttribute, IppGroup, IppMessage } from "./message.ts";
@@ -45,6 +47,8 @@ export interface IppPrinterOptions {
   readonly uri: string;
   /** For ipps: SHA-256 of the printer's key, `sha256/BASE64`, one or more; an empty list trusts nobody. */
   readonly keyPins: readonly string[];
+  /** For ipps: what this printer is allowed because it can do no better. */
+  readonly tlsAllow?: readonly TlsRelaxation[];
   /** requesting-user-name where no person's is known; `printgate` by default. */
   readonly userName?: string;
   /** Documents go with Content-Length instead of in chunks, for printers that cannot read chunks. */
@@ -55,6 +59,14 @@ export interface IppPrinterOptions {
   readonly deadlines?: Partial<IppDeadlines>;
 }
 
+/** What does not pass by itself: until somebody acts, nothing is printed here. */
+const NEEDS_A_PERSON: ReadonlySet<PrinterCode> = new Set([
+  "printer-key-unknown",
+  "printer-tls-refused",
+  "printer-auth-required",
+  "printer-auth-refused",
+  "printer-auth-unsupported",
+]);
 const CAPABILITIES_MS = 300_000;
 const FALLBACK_FORMAT = "application/octet-stream";
 const UNKNOWN: PrinterVerdict = { verdict: "unknown", conditions: [], at: undefined };
@@ -69,14 +81,19 @@ export class IppPrinter implements Printer {
   #counts = false;
   /** A printer may list Create-Job and still not have it. */
   #noCreateJob = false;
+  #error: PrinterError | undefined;
 
   constructor(options: IppPrinterOptions) {
     this.name = options.name;
     this.#options = options;
-    const { uri: printerUri, keyPins, clock, deadlines = {}, contentLength = false } = options;
+    if (options.uri.startsWith("ipps:") && options.keyPins.length === 0) {
+      this.#error = new PrinterError("printer-key-unknown", "no key is trusted yet");
+    }
+    const { uri: printerUri, keyPins, tlsAllow = [], clock, deadlines = {}, contentLength = false } = options;
     this.#client = new IppClient({
       uri: printerUri,
       keyPins,
+      tlsAllow,
       clock,
       deadlines,
       contentLength,
@@ -90,6 +107,10 @@ export class IppPrinter implements Printer {
 
   get health(): PrinterHealthReport | undefined {
     return this.#options.health?.report;
+  }
+
+  get error(): PrinterError | undefined {
+    return this.#error;
   }
 
   get counters(): Readonly<Record<string, number>> {
@@ -257,9 +278,12 @@ export class IppPrinter implements Printer {
 
   async #counted<T>(what: string, work: () => Promise<T>): Promise<T> {
     try {
-      return await work();
+      const done = await work();
+      this.#error = undefined;
+      return done;
     } catch (error) {
       const code = codeOf(error);
+      if (error instanceof PrinterError && NEEDS_A_PERSON.has(error.code)) this.#error = error;
       this.#add(code, 1);
       this.#options.log.debug({ printer: this.name, what, code }, "printer request failed");
       throw error;

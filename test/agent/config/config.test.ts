@@ -51,7 +51,14 @@ describe("a good configuration", () => {
     expect(central.keyPins).toHaveLength(2);
     expect(central.ca).toMatch(/^-----BEGIN CERTIFICATE-----\n/);
     expect(printers).toEqual([
-      { name: "mfd-1", uri: "ipp://10.0.0.20/ipp/print", keyPins: [], contentLength: false, snmp: undefined },
+      {
+        name: "mfd-1",
+        uri: "ipp://10.0.0.20/ipp/print",
+        keyPins: [],
+        tlsAllow: [],
+        contentLength: false,
+        snmp: undefined,
+      },
     ]);
     const settings: readonly ReaderSettings[] = readers;
     expect(settings.map(({ family }) => family)).toEqual(["tcp-line", "serial-line", "hid-keyboard"]);
@@ -70,6 +77,12 @@ describe("a good configuration", () => {
       "0077771716",
       "04A2B3C4",
     ]);
+  });
+
+  it("may have an ipps printer whose key is not trusted yet, and one that needs a login and old TLS", async () => {
+    const table = `[[printer]]\nname = "b"\nuri = "ipps://b/ipp"\ntls_allow = ["tls1.0", "rsa1024"]\nuser = "Zoë"\npassword = "a: b"\n\n[[reader]]`;
+    const { printers } = await parseConfig(having("[[reader]]", table), "p.toml");
+    expect(printers[1]).toMatchObject({ keyPins: [], tlsAllow: ["tls1.0", "rsa1024"], user: "Zoë", password: "a: b" });
   });
 
   it("asks the printer's own host by SNMP unless another is named", async () => {
@@ -206,12 +219,41 @@ describe("a mistake is told with its line, its key and what was probably meant",
       "http://10.0.0.20:631/",
       { code: "config-wrong-value", key: "[[printer]] uri" },
     ],
-    ["ipps without a key pin", "ipp://10", "ipps://10", { code: "config-conflict", key: "[[printer]] uri" }],
     [
       "ipp with a key pin",
       "[[reader]]",
       `[[printer]]\nname = "b"\nuri = "ipp://b/"\nkey_pins = ["sha256/${"A".repeat(43)}="]\n[[reader]]`,
       { code: "config-conflict", key: "[[printer]] key_pins" },
+    ],
+    [
+      "ipp with a TLS relaxation",
+      "[[reader]]",
+      `[[printer]]\nname = "b"\nuri = "ipp://b/"\ntls_allow = ["tls1.0"]\n[[reader]]`,
+      { code: "config-conflict", key: "[[printer]] tls_allow" },
+    ],
+    [
+      "a TLS relaxation that there is not",
+      "[[reader]]",
+      `[[printer]]\nname = "b"\nuri = "ipps://b/"\ntls_allow = ["ssl3"]\n[[reader]]`,
+      { code: "config-wrong-value", key: "[[printer]] tls_allow" },
+    ],
+    [
+      "a printer's user without a password",
+      "[[reader]]",
+      `[[printer]]\nname = "b"\nuri = "ipp://b/"\nuser = "u"\n[[reader]]`,
+      { code: "config-conflict", key: "[[printer]] user" },
+    ],
+    [
+      "a printer's password without a user",
+      "[[reader]]",
+      `[[printer]]\nname = "b"\nuri = "ipp://b/"\npassword = "p"\n[[reader]]`,
+      { code: "config-conflict", key: "[[printer]] password" },
+    ],
+    [
+      "a printer's user with a colon",
+      "[[reader]]",
+      `[[printer]]\nname = "b"\nuri = "ipp://b/"\nuser = "a:b"\npassword = "p"\n[[reader]]`,
+      { code: "config-wrong-value", key: "[[printer]] user" },
     ],
     [
       "a reader on no printer",

@@ -29,7 +29,7 @@ describe("the example", () => {
 
   it("stays good when every optional key is set as shown", async () => {
     const all = filledIn(EXAMPLE)
-      .replace(/^#(connect|keypad_of|user|auth_password|priv_password) = .*$/gm, "")
+      .replace(/^#(connect|keypad_of|user|password|auth_password|priv_password) = .*$/gm, "")
       .replace(/^#([a-z0-9_]+ = )/gm, "$1");
     const { readers } = await parseConfig(all, "example");
     expect(readers[2]).toMatchObject({ port: "usb-0000:01:00.0-1.2", serialNumber: "0001" });
@@ -39,7 +39,7 @@ describe("the example", () => {
     const unset = await parseConfig(filledIn(EXAMPLE), "example");
     const set = await parseConfig(
       filledIn(EXAMPLE).replace(
-        /^#(?!connect|keypad_of|pin_length|pipeline|host|user|auth_password|priv_password|serial_number|snmp_traps|expect_card_within_h|port = ")([a-z0-9_]+ = )/gm,
+        /^#(?!connect|keypad_of|pin_length|pipeline|host|user|password|auth_password|priv_password|serial_number|snmp_traps|expect_card_within_h|port = ")([a-z0-9_]+ = )/gm,
         "$1",
       ),
       "example",

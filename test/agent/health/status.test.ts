@@ -35,3 +35,22 @@ test("a reader that has read nothing for long is a hint, and no hint is a proble
   };
   expect(verdictOf(status)).toEqual({ status: "ready", problems: [] });
 });
+
+test("a printer to which nothing is sent until somebody acts is a problem, with its next step", () => {
+  const error = { code: "printer-key-unknown", detail: "sha256/x", what: "Its key changed.", next: "Trust it." };
+  const printer = { name: "mfd-1", uri: "ipps://mfd/", snmp: "ready", conditions: [], depth: 0, counters: {} } as const;
+  const ledger = { health: { fresh: true, tornBytes: 0, damagedLines: 0, unknownRecords: 0 }, open: 0, unreported: 0 };
+  const status = {
+    ...{ version: "1", name: "lobby", pid: 7, uptimeMs: 1, memoryMiB: 50, readers: [] },
+    central: { status: "connected", counters: {} },
+    printers: [
+      { ...printer, error },
+      { ...printer, name: "mfd-2" },
+    ],
+    ledger: { ...ledger, inDoubt: 0 },
+  } as const;
+  expect(verdictOf(status)).toEqual({
+    status: "degraded",
+    problems: ["printer mfd-1: Its key changed. (sha256/x) Trust it."],
+  });
+});

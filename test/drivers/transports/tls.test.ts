@@ -1,11 +1,19 @@
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import {
   CertificateUntrusted,
   ConnectTimeout,
+  inspectTls,
   KEY_PIN,
   KeyPinMismatch,
+  KeyTooWeak,
   openTcp,
   openTls,
+  type TlsRelaxation,
 } from "../../../drivers/transports/tls.ts";
 import { Authority, type ServerIdentity } from "../../sim/authority.ts";
 import { HostileServer, relay } from "../../sim/tls-server.ts";
@@ -132,5 +140,78 @@ describe("a connection that does not come", () => {
     const { port } = there;
     await there.stop();
     expect(await failure(openTcp({ host: "127.0.0.1", port }, 5_000))).toMatchObject({ code: "ECONNREFUSED" });
+  });
+});
+
+/** `openssl s_server` as a printer of another time; resolves with its port. */
+async function oldServer(bits: number, ...words: string[]): Promise<number> {
+  const folder = mkdtempSync(join(tmpdir(), "printgate-tls-"));
+  stops.push(() => rmSync(folder, { recursive: true }));
+  const pem = ["-keyout", "key", "-out", "cert"];
+  const request = ["req", "-x509", "-newkey", `rsa:${bits}`, "-nodes", ...pem, "-subj", "/O=ACME/CN=Laser\\0A1"];
+  execFileSync("openssl", request, { cwd: folder, stdio: "ignore" });
+  // At level 0 it takes what it is asked for, whatever its age.
+  const serve = ["s_server", "-accept", "0", "-cert", "cert", "-key", "key", "-cipher", "DEFAULT@SECLEVEL=0"];
+  const child: ChildProcess = spawn("openssl", [...serve, ...words], {
+    cwd: folder,
+    stdio: ["pipe", "pipe", "ignore"],
+  });
+  stops.push(async () => {
+    const gone = once(child, "exit");
+    child.kill("SIGKILL");
+    await gone;
+  });
+  let output = "";
+  for await (const piece of child.stdout ?? []) {
+    output += piece;
+    const port = /ACCEPT .*:(\d+)/.exec(output)?.[1];
+    if (port !== undefined) return Number(port);
+  }
+  throw new Error(`s_server ended: ${output}`);
+}
+
+describe("a peer that can do no better", () => {
+  const look = (port: number, ...allow: TlsRelaxation[]) => inspectTls({ host: "127.0.0.1", port }, allow, 5_000);
+  const none = (promise: Promise<unknown>) => expect(promise).rejects;
+
+  it.each<[string, string, TlsRelaxation, TlsRelaxation[]]>([
+    ["-tls1", "TLSv1", "tls1.0", ["tls1.1", "rsa1024"]],
+    ["-tls1_1", "TLSv1.1", "tls1.1", ["rsa1024"]],
+  ])("%s is spoken only where it is allowed by name", async (version, protocol, allow, others) => {
+    const port = await oldServer(2048, version);
+    await none(look(port)).toMatchObject({ code: expect.stringMatching(/^ERR_SSL_.*PROTOCOL/) });
+    await none(look(port, ...others)).toMatchObject({ code: expect.stringMatching(/^ERR_SSL_.*PROTOCOL/) });
+    const seen = await look(port, allow);
+    expect(seen).toMatchObject({ protocol, keyType: "rsa 2048" });
+    const socket = await openTls({ host: "127.0.0.1", port }, { keyPins: [seen.keyPin], allow: [allow] }, 5_000);
+    expect(socket.getProtocol()).toBe(protocol);
+    socket.destroy(); // s_server serves one after the other
+    // The pin counts as ever.
+    const wrong = openTls({ host: "127.0.0.1", port }, { keyPins: [identity.pin], allow: [allow] }, 5_000);
+    await none(wrong).toBeInstanceOf(KeyPinMismatch);
+  });
+
+  it("a key of 1024 bits is taken only where it is allowed by name, one of 512 never", async () => {
+    const port = await oldServer(1024);
+    await none(look(port, "tls1.0", "tls1.1")).toBeInstanceOf(KeyTooWeak);
+    const { keyPin } = await look(port, "rsa1024");
+    const trust = { keyPins: [keyPin] };
+    await none(openTls({ host: "127.0.0.1", port }, trust, 5_000)).toMatchObject({ bits: 1024 });
+    const socket = await openTls({ host: "127.0.0.1", port }, { ...trust, allow: ["rsa1024"] }, 5_000);
+    stops.push(() => socket.destroy());
+    await none(look(await oldServer(512, "-tls1_2"), "rsa1024")).toThrow();
+  });
+
+  it("allowing old versions takes no new one away", async () => {
+    const there = await server(identity);
+    expect((await look(there.port, "tls1.0")).protocol).toBe("TLSv1.3");
+    expect((await look(there.port)).protocol).toBe("TLSv1.3");
+  });
+
+  it("what it writes into its certificate stays on one line", async () => {
+    const port = await oldServer(2048);
+    const { subject } = await look(port);
+    expect(subject).toMatch(/^[\x20-\x7e]+$/);
+    expect(subject).toContain("O=ACME");
   });
 });

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { systemClock } from "../../../../drivers/clock.ts";
 import { silentLog } from "../../../../drivers/log.ts";
 import type { DocumentBody, JobRequest } from "../../../../drivers/printer.ts";
 import { PrinterError } from "../../../../drivers/printer.ts";
@@ -8,14 +9,18 @@ import {
   integer,
   mediaType,
   numbersOf,
+  operationGroup,
   stringsOf,
   uri,
   valuesOf,
 } from "../../../../drivers/printers/ipp/attributes.ts";
+import { decode, encode } from "../../../../drivers/printers/ipp/codec.ts";
 import type { IppMessage } from "../../../../drivers/printers/ipp/message.ts";
 import { IppPrinter, type IppPrinterOptions } from "../../../../drivers/printers/ipp/printer.ts";
-import { OPERATION, STATUS } from "../../../../drivers/printers/ipp/tags.ts";
+import { GROUP, OPERATION, STATUS } from "../../../../drivers/printers/ipp/tags.ts";
+import { Authority } from "../../../sim/authority.ts";
 import { FakeClock } from "../../../sim/clock.ts";
+import { answer, HostileServer } from "../../../sim/tls-server.ts";
 import { CAPABLE, IDLE, job, printerGroup, ScriptedPrinter } from "./scripted-printer.ts";
 
 const never = new AbortController().signal;
@@ -364,4 +369,49 @@ test("after stop nothing answers and nothing stays open", async () => {
   await expect(printer.state(never)).rejects.toBeInstanceOf(PrinterError);
   await wire.quiet();
   expect(clock.pending).toBe(0);
+});
+
+describe("what keeps a printer from being used until a person acts", () => {
+  test("a key that is not pinned: not one byte is sent, the error stays to be seen, and goes when the key is right", async () => {
+    const authority = new Authority();
+    const [right, wrong] = [authority.issue(), authority.issue()];
+    let server = await HostileServer.start(wrong);
+    const { port } = server;
+    const made = (keyPins: readonly string[]) =>
+      new IppPrinter({
+        name: "mfd",
+        uri: `ipps://localhost:${port}/ipp/print`,
+        keyPins,
+        clock: systemClock,
+        log: silentLog,
+      });
+    const [untrusted, printer] = [made([]), made([right.pin])];
+    try {
+      expect(untrusted.error).toMatchObject({ code: "printer-key-unknown", detail: "no key is trusted yet" });
+      expect(printer.error).toBeUndefined();
+      for (const one of [untrusted, printer]) {
+        await expect(one.state(never)).rejects.toMatchObject({ code: "printer-key-unknown", nothingSent: true });
+        expect(one.error).toMatchObject({ code: "printer-key-unknown", detail: wrong.pin });
+      }
+      expect(server.received).toBe(0);
+      await server.stop();
+      server = await HostileServer.start(right, {}, port);
+      server.script = (request) => {
+        const group = { tag: GROUP.printer, attributes: [...IDLE, ...CAPABLE] };
+        const { requestId } = decode(request.body);
+        const reply = {
+          version: 0x0200,
+          code: 0,
+          requestId,
+          groups: [operationGroup(), group],
+          data: new Uint8Array(),
+        };
+        answer(request, 200, encode(reply), { "content-type": "application/ipp" });
+      };
+      expect((await printer.state(never)).blocking).toEqual([]);
+      expect(printer.error).toBeUndefined();
+    } finally {
+      await Promise.all([untrusted.stop(), printer.stop(), server.stop()]);
+    }
+  });
 });
