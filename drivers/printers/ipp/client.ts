@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
@@ -5,12 +6,15 @@ import { CodedError } from "../../coded-error.ts";
 import { type DocumentBody, PrinterError } from "../../printer.ts";
 import { HttpClient, type HttpReply } from "../../transports/http-client.ts";
 import type { TlsRelaxation } from "../../transports/tls.ts";
+import { operationGroup, uri } from "./attributes.ts";
+import type { Login } from "./auth.ts";
 import { decode, encode } from "./codec.ts";
 import { Connections, type PrinterAddress, printerAddress } from "./connection.ts";
 import { Limit } from "./limit.ts";
+import { type LoginAttempt, PrinterLogin } from "./login.ts";
 import type { IppGroup, IppMessage } from "./message.ts";
 import { refusalOf } from "./state.ts";
-import { STATUS } from "./tags.ts";
+import { OPERATION, STATUS } from "./tags.ts";
 
 /** All in ms. */
 export interface IppDeadlines {
@@ -45,6 +49,8 @@ export interface IppClientOptions {
   readonly tlsAllow?: readonly TlsRelaxation[];
   readonly clock: Clock;
   readonly deadlines?: Partial<IppDeadlines>;
+  /** Where the printer asks for one. */
+  readonly login?: Login | undefined;
   /** Documents go with Content-Length instead of in chunks. */
   readonly contentLength?: boolean;
   /** Told each request, document and document octet. */
@@ -52,6 +58,8 @@ export interface IppClientOptions {
 }
 
 const MAX_REPLY = 2 * 1_048_576;
+/** Of a 401; longer pages close their connection. */
+const MAX_REFUSAL = 16_384;
 const MAX_REQUEST_ID = 2 ** 31 - 1;
 /** The step in which a document is handed on; a longer one would make a slow printer look like one that hangs. */
 const PIECE = 65_536;
@@ -65,6 +73,7 @@ export class IppClient {
   readonly #connections: Connections;
   readonly #polls: HttpClient;
   readonly #closing = new AbortController();
+  readonly #login: PrinterLogin;
   #requestId = 0;
   #version = 0x0200;
 
@@ -78,6 +87,7 @@ export class IppClient {
     const { connect: connectMs, spare: spareMs } = this.#deadlines;
     this.#connections = new Connections(address, { keyPins, tlsAllow, clock, connectMs, spareMs });
     this.#polls = this.#http(() => this.#connections.open());
+    this.#login = new PrinterLogin(options.login, address.secure);
   }
 
   /** IPP 1.1 from now on: for a printer that names no newer version. */
@@ -117,14 +127,32 @@ export class IppClient {
   ): Promise<IppMessage> {
     const message = this.#message(operation, groups);
     try {
-      return await this.#post(this.#polls, message, encode(message), limit);
+      return await this.#loggedIn(message, limit);
     } catch (error) {
       // The printer may have closed the kept connection while this request was on its way.
       const again = error instanceof PrinterError && error.code === "printer-broken-connection" && repeatable;
       if (!again || limit.signal.aborted) throw error;
-      const second = this.#message(operation, groups);
-      return await this.#post(this.#polls, second, encode(second), limit);
+      return await this.#loggedIn(this.#message(operation, groups), limit);
     }
+  }
+
+  /** Again with what the printer asked for: a request that met a 401 was not performed. */
+  async #loggedIn(message: IppMessage, limit: Limit): Promise<IppMessage> {
+    const attempt = this.#login.attempt();
+    for (;;) {
+      try {
+        return await this.#post(this.#polls, message, encode(message), limit, attempt);
+      } catch (error) {
+        if (!(error instanceof Unauthorized)) throw error;
+        attempt.refused(error.headers);
+      }
+    }
+  }
+
+  /** So that no document meets a 401: what asks for a login for a document asks for it here too (RFC 8011 4.2.3). */
+  async #settleLogin(signal: AbortSignal): Promise<void> {
+    if (this.#login.isSettled(this.#options.clock.monotonic())) return;
+    await this.call(OPERATION.validateJob, [operationGroup(uri("printer-uri", this.#options.uri))], true, signal);
   }
 
   /** A request with a document, on a connection that served nothing before. It is never repeated. */
@@ -141,11 +169,12 @@ export class IppClient {
     let socket: Socket | undefined;
     let http: HttpClient | undefined;
     try {
+      await this.#settleLogin(limit.signal);
       const fresh = await this.#connections.take(limit.signal);
       socket = fresh;
       http = this.#http(() => Promise.resolve(fresh));
       const length = this.#options.contentLength === true ? header.length + document.size : undefined;
-      const reply = await this.#post(http, message, upload.pieces(), limit, length);
+      const reply = await this.#post(http, message, upload.pieces(), limit, this.#login.attempt(), length);
       // The end of the reply ends the connection: what had not left by then never will, whatever the printer says of it.
       const whole = length === undefined ? upload.ended : upload.isGiven; // in chunks, the end is a chunk too
       if (refusalOf(reply) === undefined && !(whole && (await isFlushed(fresh))))
@@ -154,6 +183,10 @@ export class IppClient {
       return reply;
     } catch (error) {
       if (upload.sourceError !== undefined) throw upload.sourceError.error;
+      if (error instanceof Unauthorized) {
+        this.#login.challenged(error.headers);
+        throw new PrinterError("printer-auth-required", "HTTP 401 to a document");
+      }
       throw error instanceof PrinterError && (socket === undefined || socket.bytesWritten === 0)
         ? new PrinterError(error.code, error.detail, { cause: error, nothingSent: true })
         : error;
@@ -188,9 +221,11 @@ export class IppClient {
     message: IppMessage,
     body: Uint8Array | AsyncIterable<Uint8Array>,
     limit: Limit,
+    attempt: LoginAttempt,
     length?: number,
   ): Promise<IppMessage> {
     this.#options.count("requests", 1);
+    const authorization = attempt.authorization("POST", this.#address.path);
     try {
       limit.signal.throwIfAborted();
       const reply = await http.request({
@@ -200,13 +235,18 @@ export class IppClient {
           "content-type": "application/ipp",
           accept: "application/ipp",
           ...(length === undefined ? {} : { "content-length": String(length) }),
+          ...(authorization === undefined ? {} : { authorization }),
         },
         // undici takes any async iterable; its types name only some.
         body: body as Uint8Array,
         signal: limit.signal,
       });
-      return await this.#read(reply, message, limit);
+      const read = await this.#read(reply, message, limit);
+      const asksFor = message.code === OPERATION.createJob || message.code === OPERATION.validateJob;
+      if (attempt.sent || asksFor) this.#login.accepted(reply.headers, this.#options.clock.monotonic());
+      return read;
     } catch (error) {
+      if (error instanceof Unauthorized) throw error;
       throw limit.signal.aborted ? limit.signal.reason : printerErrorOf(error);
     }
   }
@@ -216,6 +256,11 @@ export class IppClient {
       body.on("error", () => {}).destroy();
       return error;
     };
+    if (statusCode === 401) {
+      // Read to its end, so that the connection lives on: some printers bind a nonce to it.
+      await body.dump({ limit: MAX_REFUSAL, signal: limit.signal });
+      throw new Unauthorized(headers);
+    }
     if (statusCode !== 200) throw drop(httpError(statusCode));
     const type = String(headers["content-type"] ?? "none").slice(0, 100);
     if (!/^application\/ipp\s*(;|$)/i.test(type))
@@ -320,8 +365,17 @@ class Upload {
   }
 }
 
+/** HTTP 401, with what the printer asks for. */
+class Unauthorized extends Error {
+  readonly headers: IncomingHttpHeaders;
+
+  constructor(headers: IncomingHttpHeaders) {
+    super("HTTP 401");
+    this.headers = headers;
+  }
+}
+
 function httpError(status: number): PrinterError {
-  if (status === 401) return new PrinterError("printer-auth-required", "HTTP 401");
   return new PrinterError(status === 503 ? "printer-unavailable" : "printer-http-error", `HTTP ${status}`);
 }
 

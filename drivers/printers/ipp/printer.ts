@@ -15,6 +15,7 @@ import type {
 import { PrinterError } from "../../printer.ts";
 import type { TlsRelaxation } from "../../transports/tls.ts";
 import { boolean, groupsOf, integer, keyword, mediaType, nameText, operationGroup, uri } from "./attributes.ts";
+import type { Login } from "./auth.ts";
 import { IppClient, type IppDeadlines } from "./client.ts";
 import type { IppAttribute, IppGroup, IppMessage } from "./message.ts";
 import {
@@ -49,6 +50,8 @@ export interface IppPrinterOptions {
   readonly keyPins: readonly string[];
   /** For ipps: what this printer is allowed because it can do no better. */
   readonly tlsAllow?: readonly TlsRelaxation[];
+  /** Where the printer asks for one; Basic is answered on ipps only. */
+  readonly login?: Login;
   /** requesting-user-name where no person's is known; `printgate` by default. */
   readonly userName?: string;
   /** Documents go with Content-Length instead of in chunks, for printers that cannot read chunks. */
@@ -89,11 +92,12 @@ export class IppPrinter implements Printer {
     if (options.uri.startsWith("ipps:") && options.keyPins.length === 0) {
       this.#error = new PrinterError("printer-key-unknown", "no key is trusted yet");
     }
-    const { uri: printerUri, keyPins, tlsAllow = [], clock, deadlines = {}, contentLength = false } = options;
+    const { uri: printerUri, keyPins, tlsAllow = [], login, clock, deadlines = {}, contentLength = false } = options;
     this.#client = new IppClient({
       uri: printerUri,
       keyPins,
       tlsAllow,
+      login,
       clock,
       deadlines,
       contentLength,
