@@ -101,6 +101,10 @@ export const COMMAND_CODES = {
     what: "This printer, or this name, is configured already.",
     next: "Change its [[printer]] table, or give another name with --name.",
   },
+  "printer-network-unheard": {
+    what: "The network cannot be listened to for printers.",
+    next: "EADDRINUSE: another program has UDP port 5353 for itself; ENETUNREACH: this machine has no network. A printer is also added by its URI.",
+  },
   "printer-not-found": {
     what: "No printer that was discovered fits.",
     next: "Look at `printgate printer discover`; a printer in another network is added by its URI.",

@@ -161,7 +161,8 @@ export async function inspectTls(
       cipher: socket.getCipher().name,
     };
   } finally {
-    socket.destroy();
+    // A proper good-bye: small servers log a torn connection, and some wait for the rest of it.
+    socket.end(() => socket.destroy());
   }
 }
 
