@@ -71,6 +71,8 @@ const REFUSALS: ReadonlySet<string> = new Set([
   "printer-not-accepting",
   "printer-format-unsupported",
   "printer-auth-required",
+  "printer-auth-refused",
+  "printer-auth-unsupported",
 ]);
 const OVER: ReadonlySet<PrinterJobState> = new Set(["canceled", "aborted", "completed"]);
 /** No document is begun this close to the end of the lease, in ms. */
