@@ -14,6 +14,8 @@ export interface DiscoverSurroundings {
 export const REAL_NETWORK: DiscoverSurroundings = { clock: systemClock };
 /** Probed at a time; each probe ends by itself. */
 const AT_ONCE = 8;
+/** Probed at all: whoever fills the network with adverts keeps nobody waiting for ever. */
+const MAX_PROBED = 64;
 
 /** The printers that advertise themselves in the networks of this machine. */
 export async function discovered(
@@ -39,9 +41,12 @@ interface Found extends PrinterAdvert {
 export async function discoverPrinters(invocation: Invocation, surroundings = REAL_NETWORK): Promise<number> {
   const { terminal, signal } = invocation;
   const { clock, snmpPort } = surroundings;
-  const adverts = await discovered(invocation, surroundings);
+  const all = await discovered(invocation, surroundings);
+  const adverts = all.slice(0, MAX_PROBED);
+  if (all.length > adverts.length)
+    terminal.note(`${all.length} printers advertise themselves; these are the first ${MAX_PROBED}.`);
   const found: Found[] = [];
-  for (let at = 0; at < adverts.length; at += AT_ONCE) {
+  for (let at = 0; at < adverts.length && !signal.aborted; at += AT_ONCE) {
     const probed = adverts.slice(at, at + AT_ONCE).map(async (advert) => {
       const uris = [advert.ipps, advert.ipp].filter((uri) => uri !== undefined);
       const answering = answersSnmp(advert.address, clock, snmpPort);

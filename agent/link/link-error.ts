@@ -1,5 +1,5 @@
 import { type CodeTable, codedError } from "../../drivers/coded-error.ts";
-import { CertificateUntrusted, ConnectTimeout, KeyPinMismatch } from "../../drivers/transports/tls.ts";
+import { CertificateUntrusted, ConnectTimeout, KeyPinMismatch, KeyTooWeak } from "../../drivers/transports/tls.ts";
 
 export const LINK_CODES = {
   "link-settings-invalid": {
@@ -20,7 +20,7 @@ export const LINK_CODES = {
   },
   "link-untrusted-certificate": {
     what: "The certificate of the central server is not trusted.",
-    next: "Check this machine's clock, then the server's certificate: issuer, dates, and the host name in the configuration.",
+    next: "Check this machine's clock, then the server's certificate: issuer, dates, its RSA key (2048 bits or more), and the host name in the configuration.",
   },
   "link-key-not-pinned": {
     what: "The central server's certificate is in order but its key is none of the pinned ones.",
@@ -95,6 +95,7 @@ export function connectErrorOf(error: unknown): LinkError {
     const fault = CERTIFICATE_FAULTS[error.code];
     return new LinkError("link-untrusted-certificate", fault === undefined ? error.code : `${fault} (${error.code})`);
   }
+  if (error instanceof KeyTooWeak) return new LinkError("link-untrusted-certificate", error.message);
   if (error instanceof KeyPinMismatch) return new LinkError("link-key-not-pinned", error.seen);
   if (error instanceof ConnectTimeout) return new LinkError("link-timeout", "while connecting");
   const code = systemCodeOf(error);

@@ -70,6 +70,8 @@ const NEEDS_A_PERSON: ReadonlySet<PrinterCode> = new Set([
   "printer-auth-refused",
   "printer-auth-unsupported",
 ]);
+/** A printer may also refuse one person's job to another; that says nothing of the printer. */
+const ABOUT_PRINTER: ReadonlySet<string> = new Set(["state", "createJob", "send"]);
 const CAPABILITIES_MS = 300_000;
 const FALLBACK_FORMAT = "application/octet-stream";
 const UNKNOWN: PrinterVerdict = { verdict: "unknown", conditions: [], at: undefined };
@@ -287,7 +289,8 @@ export class IppPrinter implements Printer {
       return done;
     } catch (error) {
       const code = codeOf(error);
-      if (error instanceof PrinterError && NEEDS_A_PERSON.has(error.code)) this.#error = error;
+      const isOfPrinter = error instanceof PrinterError && NEEDS_A_PERSON.has(error.code) && ABOUT_PRINTER.has(what);
+      if (isOfPrinter) this.#error = error;
       this.#add(code, 1);
       this.#options.log.debug({ printer: this.name, what, code }, "printer request failed");
       throw error;

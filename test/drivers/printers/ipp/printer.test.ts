@@ -336,6 +336,7 @@ describe("cancelJob", () => {
   test("tells a refusal", async () => {
     wire.answers[OPERATION.cancelJob] = { code: STATUS.notAuthorized };
     await expect(printer.cancelJob(ours, never)).rejects.toEqual(failure("printer-auth-required"));
+    expect(printer.error).toBeUndefined(); // it is this job that it keeps from us
   });
 });
 
