@@ -77,6 +77,15 @@ describe("ippeveprinter", () => {
     expect(checks).toContainEqual(
       expect.objectContaining({ name: "printer mfd", result: "fail", evidence: expect.stringContaining(eve.keyPin) }),
     );
+    const status = await printgate(["status", "--json", "--config", installed.configPath]);
+    expect(JSON.parse(status.stdout)).toMatchObject({
+      verdict: { status: "degraded", problems: [expect.stringContaining("printgate printer trust NAME --replace")] },
+      printers: [{ name: "mfd", error: { code: "printer-key-unknown", detail: eve.keyPin } }],
+    });
+    const sure = ["--replace", "--yes", "--expect", eve.keyPin, "--config", installed.configPath];
+    expect((await printgate(["printer", "trust", "mfd", ...sure])).code).toBe(0);
+    await agent.stop();
+    expect(await (await installed.start()).tap(CARD)).toMatchObject({ signal: "printed", jobs: [{ word: "printed" }] });
   });
 
   test("is vetoed by its Printer MIB while it reports a jam, and prints when that says ready", async () => {
