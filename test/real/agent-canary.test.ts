@@ -18,6 +18,8 @@ const PIN = "7351902864";
 const WRONG_PIN = "9827640315";
 const PERSONAL_ID = "2026004271839";
 const MALFORMED = "CANARY-READ-NOT-A-CARD";
+/** The agent's own at the printer. */
+const PASSWORD = "CANARY-AT-THE-PRINTER";
 const MARKER = "CANARY-IN-THE-DOCUMENT";
 const DOCUMENT = Buffer.from(`%PDF-1.7 ${MARKER} `.repeat(40_000));
 
@@ -57,7 +59,7 @@ beforeAll(async () => {
   mfd = await VirtualMfd.start({ clock: systemClock, printMs: 10 });
   printer = await Gate.start(Number(new URL(mfd.uri).port));
   installed = await site.install({
-    printer: `uri = "ipp://127.0.0.1:${printer.port}/ipp/print"`,
+    printer: `uri = "ipp://127.0.0.1:${printer.port}/ipp/print"\nuser = "kim"\npassword = "${PASSWORD}"`,
     agent: 'log_level = "debug"',
     readerLines: `credentials = ["card", "card-pin", "id-pin"]\npin_length = ${PIN.length}`,
     pipeline: "'regex(^;([0-9A-F]+)=) | hexDecode | reverseBytes | toHex(upper)'",
@@ -99,6 +101,7 @@ function canaries(): Record<string, string[]> {
       createHash("sha256").update(secret).digest("hex"),
     ]),
     "the bearer key": [...formsOf(bearerKey), ...formsOf(bearerKey.replace(/^.*\./, ""))],
+    "the printer's password": formsOf(PASSWORD),
     "the card key": [...formsOf(key), cardKey],
     "the document": formsOf(MARKER),
   };
@@ -198,6 +201,9 @@ test("whatever happens, no card number, key or document byte is in anything that
     [`card_key = "${cardKey}"`, `card_kee = "${cardKey}"`],
     [`"${cardKey}"`, `["${cardKey}"]`],
     ["[central]", `[central]\n${bearerKey}`],
+    [`"${PASSWORD}"`, `"${PASSWORD}\\t"`],
+    [`"${PASSWORD}"`, `["${PASSWORD}"]`],
+    ["password = ", "pasword = "],
   ];
   for (const [right, wrong] of faults) {
     expect(good).toContain(right);
@@ -226,7 +232,7 @@ test("whatever happens, no card number, key or document byte is in anything that
   }
   expect(found).toEqual([]);
   // The search itself finds what is there.
-  expect(find("the configuration", Buffer.from(good))).toHaveLength(2);
+  expect(find("the configuration", Buffer.from(good))).toHaveLength(3);
   expect(find("a document", DOCUMENT)).toHaveLength(1);
   expect(find("a PIN", Buffer.from(`{"pin":"${WRONG_PIN}"}`))).toHaveLength(1);
 }, 60_000);
