@@ -201,9 +201,15 @@ describe("the agent listens", () => {
     expect(reader.counters.bytes).toBeLessThan(1_000_000);
   });
 
-  test("of a thousand connections at once one is left, and it reads", async () => {
+  test("of a thousand connections one is left, and it reads", async () => {
     const { reader, told, port } = await listen();
-    const all = await Promise.all(Array.from({ length: 1000 }, () => dial(port)));
+    const all: Awaited<ReturnType<typeof dial>>[] = [];
+    // As many at once as the kernel keeps for us (Node's backlog is 511): beyond that a client believes in a connection of
+    // which the listener learns a second later, and which then is the newest.
+    while (all.length < 1000) {
+      all.push(...(await Promise.all(Array.from({ length: 250 }, () => dial(port)))));
+      await until("all are accepted", () => reader.counters.connections === all.length);
+    }
     const last = await dial(port);
     await Promise.all(all.map(({ ended }) => ended));
     last.socket.write("04A2B3C4\r\n");
