@@ -325,6 +325,9 @@ test("a pcProx is read by feature reports, through hidraw", async () => {
     const before = console1.output;
     program = ReaderProgram.start(machine.guest, [{ ...COMMON, ...ids, name: "sdk", family: "rfideas-sdk" }]);
     await program.state("sdk", "ready");
+    // A card that is there at the first poll is no tap; the second poll tells that the first one found none.
+    const polls = (output: string) => output.match(/"set","report":"008f0{14}"/g) ?? [];
+    await uhid.until("two polls", (output) => polls(output).length >= 2 || undefined);
     uhid.input("card 26 032180c\n");
     await taps("sdk", 1);
     expect([program.reads("sdk"), console1.output]).toEqual([["26 0c860300"], before]);
