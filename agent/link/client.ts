@@ -95,7 +95,7 @@ const STILL_CONNECTED: readonly LinkCode[] = ["link-claim-lost", "link-rate-limi
 export class CentralLink {
   readonly #options: CentralLinkOptions;
   readonly #deadlines: Deadlines;
-  readonly #headers: string[];
+  readonly #headers: Readonly<Record<string, string>>;
   readonly #lines: readonly Line[];
   readonly #keepers: readonly KeepWarm[];
   /** Until when the server wants to hear no more of an operation, on the monotonic clock. */
@@ -110,7 +110,7 @@ export class CentralLink {
     const { clock, deadlines } = options;
     this.#options = options;
     this.#deadlines = { ...DEADLINES, ...deadlines };
-    this.#headers = ["authorization", `Bearer ${options.bearerKey}`];
+    this.#headers = { authorization: `Bearer ${options.bearerKey}` };
     const codes = Object.keys(LINK_CODES).map((code) => [code, 0]);
     this.#counters = { requests: 0, retries: 0, connections: 0, ...Object.fromEntries(codes) };
     this.#state = { status: "unknown", since: clock.wall() };
@@ -198,7 +198,7 @@ export class CentralLink {
       this.#answered();
       return undefined;
     });
-    const headers = [...this.#headers, CLAIM_HEADER, claimId];
+    const headers = { ...this.#headers, [CLAIM_HEADER]: claimId };
     const request: HttpRequest = { method: "GET", path: paths.document(jobId), headers };
     yield* reply.pieces(this.#documentLine().exchange(request, this.#deadlines.documentHead, signal, reply));
   }
@@ -234,7 +234,7 @@ export class CentralLink {
       const request: HttpRequest =
         content === undefined
           ? { method: "GET", path, headers: this.#headers }
-          : { method: "POST", path, headers: [...this.#headers, "content-type", "application/json"], body: content };
+          : { method: "POST", path, headers: { ...this.#headers, "content-type": "application/json" }, body: content };
       line.exchange(request, this.#deadlines[operation], signal, {
         head: (status, headers) => reply.head(status, headers),
         piece: (bytes) => reply.piece(bytes),

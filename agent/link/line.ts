@@ -45,8 +45,6 @@ export class Line {
         }),
       // Idle connections are kept by `CentralLink`; one that nobody keeps ends by itself.
       keepAliveMs: 60_000,
-      headersTimeoutMs: 0,
-      bodyTimeoutMs: 0,
       closed: options.closed,
     });
   }

@@ -1,4 +1,5 @@
 import { type CodeTable, codedError } from "../../drivers/coded-error.ts";
+import { HttpClientDestroyed } from "../../drivers/transports/http-client.ts";
 import { CertificateUntrusted, ConnectTimeout, KeyPinMismatch, KeyTooWeak } from "../../drivers/transports/tls.ts";
 
 export const LINK_CODES = {
@@ -108,15 +109,14 @@ export function connectErrorOf(error: unknown): LinkError {
 /** Why a request on a connection got no whole reply. */
 export function exchangeErrorOf(error: unknown, answered: boolean): LinkError {
   if (error instanceof LinkError) return error;
+  if (error instanceof HttpClientDestroyed) return new LinkError("link-given-up");
   const code = systemCodeOf(error);
-  if (code === "UND_ERR_DESTROYED") return new LinkError("link-given-up");
-  const nonsense = /^(HPE_|UND_ERR_HEADERS_OVERFLOW|UND_ERR_RES|ERR_ASSERTION)/.test(code);
-  if (nonsense) return new LinkError("link-bad-reply", `no HTTP/1.1 (${code})`);
+  if (code.startsWith("HPE_")) return new LinkError("link-bad-reply", `no HTTP/1.1 (${code})`);
   return new LinkError("link-unreachable", answered ? `cut off inside the answer (${code})` : code);
 }
 
 /** The connection was gone, as it is when an idle one is closed by the server just before it is used again. */
 export function isConnectionGone(error: Error): boolean {
   const code = systemCodeOf(error);
-  return code === "UND_ERR_SOCKET" || code === "ECONNRESET" || code === "EPIPE";
+  return code === "ECONNRESET" || code === "EPIPE";
 }

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type * as z from "zod/mini";
+import { GatheredBytes } from "../../drivers/transports/gathered-bytes.ts";
 import type { ProblemCode } from "../protocol/problems.ts";
 import { Problem } from "../protocol/schema.ts";
 import { LinkError } from "./link-error.ts";
@@ -19,16 +20,19 @@ export class JsonReply {
   headers: IncomingHttpHeaders = {};
   #cap: number;
   #status = 0;
-  #bytes: Buffer = Buffer.alloc(0);
-  #length = 0;
+  #gathered: GatheredBytes;
 
   /** At most this many octets of a 200; other replies may have MAX_SMALL_JSON_BYTES. */
   constructor(cap: number) {
     this.#cap = cap;
+    this.#gathered = new GatheredBytes(cap);
   }
 
   head(status: number, headers: IncomingHttpHeaders): LinkError | undefined {
-    if (status !== 200) this.#cap = MAX_SMALL_JSON_BYTES;
+    if (status !== 200) {
+      this.#cap = MAX_SMALL_JSON_BYTES;
+      this.#gathered = new GatheredBytes(this.#cap);
+    }
     this.#status = status;
     this.headers = headers;
     if (status >= 300 && status < 400) return new LinkError("link-redirected", `${status}${placeOf(headers.location)}`);
@@ -37,22 +41,8 @@ export class JsonReply {
     return undefined;
   }
 
-  /** Copies all but a reply of one piece: a million chunks of one octet must not become a million objects. */
   piece(bytes: Buffer): LinkError | undefined {
-    const length = this.#length + bytes.length;
-    if (length > this.#cap) return tooLarge(this.#cap);
-    if (this.#length === 0) {
-      this.#bytes = bytes;
-    } else {
-      if (length > this.#bytes.length) {
-        const larger = Buffer.allocUnsafeSlow(Math.min(this.#cap, Math.max(4096, 2 * length)));
-        this.#bytes.copy(larger, 0, 0, this.#length);
-        this.#bytes = larger;
-      }
-      this.#bytes.set(bytes, this.#length);
-    }
-    this.#length = length;
-    return undefined;
+    return this.#gathered.add(bytes) ? undefined : tooLarge(this.#cap);
   }
 
   /** The content of a whole reply, or the error that it stands for. */
@@ -74,10 +64,11 @@ export class JsonReply {
 
   /** Each value but the first takes a comma or a bracket, so their number bounds what the parser allocates. */
   #isDense(): boolean {
-    if (this.#length <= MAX_SMALL_JSON_BYTES) return false;
+    const { bytes } = this.#gathered;
+    if (bytes.length <= MAX_SMALL_JSON_BYTES) return false;
     let values = 1;
-    for (let index = 0; index < this.#length && values <= MAX_JSON_VALUES; index++) {
-      const octet = this.#bytes[index];
+    for (let index = 0; index < bytes.length && values <= MAX_JSON_VALUES; index++) {
+      const octet = bytes[index];
       if (octet === 0x2c || octet === 0x5b || octet === 0x7b) values += 1;
     }
     return values > MAX_JSON_VALUES;
@@ -85,7 +76,7 @@ export class JsonReply {
 
   #json(): unknown {
     try {
-      return JSON.parse(this.#bytes.toString("utf8", 0, this.#length));
+      return JSON.parse(this.#gathered.bytes.toString());
     } catch {
       // Mapped by the caller; the parser's own message quotes the reply.
       return undefined;

@@ -1,15 +1,15 @@
-import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Clock } from "../../clock.ts";
 import { CodedError } from "../../coded-error.ts";
 import { type DocumentBody, PrinterError } from "../../printer.ts";
-import { HttpClient, type HttpReply } from "../../transports/http-client.ts";
+import { HttpClient, type HttpRequest } from "../../transports/http-client.ts";
 import type { TlsRelaxation } from "../../transports/tls.ts";
 import { operationGroup, uri } from "./attributes.ts";
 import type { Login } from "./auth.ts";
 import { decode, encode } from "./codec.ts";
 import { Connections, type PrinterAddress, printerAddress } from "./connection.ts";
+import { httpReply, Unauthorized } from "./http-reply.ts";
 import { Limit } from "./limit.ts";
 import { type LoginAttempt, PrinterLogin } from "./login.ts";
 import type { IppGroup, IppMessage } from "./message.ts";
@@ -57,9 +57,6 @@ export interface IppClientOptions {
   readonly count: (what: "requests" | "documents" | "bytes", by: number) => void;
 }
 
-const MAX_REPLY = 2 * 1_048_576;
-/** Of a 401; longer pages close their connection. */
-const MAX_REFUSAL = 16_384;
 const MAX_REQUEST_ID = 2 ** 31 - 1;
 /** The step in which a document is handed on; a longer one would make a slow printer look like one that hangs. */
 const PIECE = 65_536;
@@ -206,9 +203,7 @@ export class IppClient {
   }
 
   #http(open: () => Promise<Socket>): HttpClient {
-    // The limits of this file count instead of undici's own timeouts: those cannot tell sending from waiting.
-    const keepAliveMs = this.#deadlines.keepAlive;
-    return new HttpClient(this.#address.origin, { open, keepAliveMs, headersTimeoutMs: 0, bodyTimeoutMs: 0 });
+    return new HttpClient(this.#address.origin, { open, keepAliveMs: this.#deadlines.keepAlive });
   }
 
   #message(code: number, groups: readonly IppGroup[]): IppMessage {
@@ -226,56 +221,29 @@ export class IppClient {
   ): Promise<IppMessage> {
     this.#options.count("requests", 1);
     const authorization = attempt.authorization("POST", this.#address.path);
+    const request: HttpRequest = {
+      method: "POST",
+      path: this.#address.path,
+      headers: {
+        "content-type": "application/ipp",
+        accept: "application/ipp",
+        ...(length === undefined ? {} : { "content-length": String(length) }),
+        ...(authorization === undefined ? {} : { authorization }),
+      },
+      body,
+    };
     try {
-      limit.signal.throwIfAborted();
-      const reply = await http.request({
-        method: "POST",
-        path: this.#address.path,
-        headers: {
-          "content-type": "application/ipp",
-          accept: "application/ipp",
-          ...(length === undefined ? {} : { "content-length": String(length) }),
-          ...(authorization === undefined ? {} : { authorization }),
-        },
-        // undici takes any async iterable; its types name only some.
-        body: body as Uint8Array,
-        signal: limit.signal,
-      });
-      const read = await this.#read(reply, message, limit);
+      const { headers, body: octets } = await httpReply(http, request, limit.signal);
+      const reply = decode(octets);
+      if (reply.requestId !== message.requestId)
+        throw new PrinterError("printer-bad-reply", `it answers request ${reply.requestId}, not ${message.requestId}`);
       const asksFor = message.code === OPERATION.createJob || message.code === OPERATION.validateJob;
-      if (attempt.sent || asksFor) this.#login.accepted(reply.headers, this.#options.clock.monotonic());
-      return read;
+      if (attempt.sent || asksFor) this.#login.accepted(headers, this.#options.clock.monotonic());
+      return reply;
     } catch (error) {
       if (error instanceof Unauthorized) throw error;
       throw limit.signal.aborted ? limit.signal.reason : printerErrorOf(error);
     }
-  }
-
-  async #read({ statusCode, headers, body }: HttpReply, request: IppMessage, limit: Limit): Promise<IppMessage> {
-    const drop = (error: PrinterError): PrinterError => {
-      body.on("error", () => {}).destroy();
-      return error;
-    };
-    if (statusCode === 401) {
-      // Read to its end, so that the connection lives on: some printers bind a nonce to it.
-      await body.dump({ limit: MAX_REFUSAL, signal: limit.signal });
-      throw new Unauthorized(headers);
-    }
-    if (statusCode !== 200) throw drop(httpError(statusCode));
-    const type = String(headers["content-type"] ?? "none").slice(0, 100);
-    if (!/^application\/ipp\s*(;|$)/i.test(type))
-      throw drop(new PrinterError("printer-bad-reply", `content-type ${type}`));
-    const chunks: Uint8Array[] = [];
-    let size = 0;
-    for await (const chunk of body as AsyncIterable<Uint8Array>) {
-      limit.signal.throwIfAborted();
-      size += chunk.length;
-      if (size > MAX_REPLY) throw drop(new PrinterError("printer-bad-reply", `more than ${MAX_REPLY} octets`));
-      chunks.push(chunk);
-    }
-    const reply = decode(Buffer.concat(chunks));
-    if (reply.requestId === request.requestId) return reply;
-    throw new PrinterError("printer-bad-reply", `it answers request ${reply.requestId}, not ${request.requestId}`);
   }
 }
 
@@ -365,27 +333,11 @@ class Upload {
   }
 }
 
-/** HTTP 401, with what the printer asks for. */
-class Unauthorized extends Error {
-  readonly headers: IncomingHttpHeaders;
-
-  constructor(headers: IncomingHttpHeaders) {
-    super("HTTP 401");
-    this.headers = headers;
-  }
-}
-
-function httpError(status: number): PrinterError {
-  return new PrinterError(status === 503 ? "printer-unavailable" : "printer-http-error", `HTTP ${status}`);
-}
-
-/** What broke between us and the printer, from undici, Node or the codec. */
+/** What broke between us and the printer, from Node or the codec. */
 function printerErrorOf(cause: unknown): PrinterError {
   if (cause instanceof PrinterError) return cause;
   if (cause instanceof CodedError) return new PrinterError("printer-bad-reply", cause.message, { cause });
   if (!(cause instanceof Error)) return new PrinterError("printer-broken-connection", "", { cause });
-  // undici's parser errors carry a name, but not always a code.
   const code = "code" in cause && typeof cause.code === "string" ? cause.code : cause.name;
-  const garbage = cause.name === "HTTPParserError" || code === "UND_ERR_HEADERS_OVERFLOW";
-  return new PrinterError(garbage ? "printer-bad-reply" : "printer-broken-connection", code, { cause });
+  return new PrinterError(code.startsWith("HPE_") ? "printer-bad-reply" : "printer-broken-connection", code, { cause });
 }

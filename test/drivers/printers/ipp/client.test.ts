@@ -316,8 +316,13 @@ describe("documents", () => {
   ])("a document that is %s than it says is cut, not ended", async (_word, real) => {
     const aborted = Promise.withResolvers<void>();
     printer.script = ({ req }) => req.resume().on("error", () => aborted.resolve());
-    const source = new Source(real);
-    await expect(send({ size: 100, chunks: () => source.chunks() })).rejects.toThrow(RangeError);
+    async function* slowly(): AsyncGenerator<Uint8Array> {
+      yield* new Source(real - 1).chunks();
+      await setImmediate();
+      yield* new Source(1).chunks();
+      await setImmediate();
+    }
+    await expect(send({ size: 100, chunks: slowly })).rejects.toThrow(RangeError);
     await aborted.promise;
   });
 
