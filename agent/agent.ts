@@ -191,6 +191,7 @@ export class Agent {
           ...(problem === undefined ? {} : { snmpError: shown(problem) }),
           ...(latest === undefined ? {} : { facts: latest.facts, factsAgeMs: Math.round(latest.ageMs) }),
           ...(snmpCounters === undefined ? {} : { snmpCounters }),
+          ...(printer?.quirks === undefined || printer.quirks.length === 0 ? {} : { quirks: printer.quirks }),
           ...(printer?.error === undefined ? {} : { error: shown(printer.error) }),
           depth: executor?.depth ?? 0,
           // What both count, the driver counts more completely: each request, not each step of a release.

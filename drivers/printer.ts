@@ -11,13 +11,27 @@ export type PrinterJobState =
   | "aborted"
   | "completed";
 
-/** What identifies a job at the printer. Ids are reused after a power cycle, so `name` (unique, ours) is always compared too. */
+/**
+ * What identifies a job at the printer. Ids are reused after a power cycle, so `name` (unique, ours) is always compared too;
+ * where the printer shows no names, its uuid or when it was made.
+ */
 export interface PrinterJob {
   readonly id: number;
   readonly name: string;
   readonly uuid?: string;
+  readonly created?: PrinterMoment;
   /** The requesting-user-name that it was made under: printers show and cancel a job for its owner only. */
   readonly user?: string;
+}
+
+/** A moment as the printer tells time, in seconds. */
+export interface PrinterMoment {
+  /** Since it was switched on (printer-up-time). */
+  readonly upTime?: number | undefined;
+  /** When that was: since 1970, by our clock, which need not be right either. */
+  readonly bootedAt?: number | undefined;
+  /** Since 1970, by its own clock, which need not be right. */
+  readonly date?: number | undefined;
 }
 
 export interface PrinterJobStatus extends PrinterJob {
@@ -74,6 +88,14 @@ export interface DocumentBody {
   chunks(): AsyncIterable<Uint8Array>;
 }
 
+/** What this printer does differently, and how that is known. */
+export interface PrinterQuirk {
+  readonly name: string;
+  readonly symptom: string;
+  /** Named by the operator, listed for its make and model, or met in this run. */
+  readonly from: "configuration" | "model" | "met";
+}
+
 export interface Printer {
   readonly name: string;
   readonly verdict: PrinterVerdict;
@@ -82,6 +104,8 @@ export interface Printer {
   readonly counters: Readonly<Record<string, number>>;
   /** What keeps this printer from being used until a person acts (its key changed, its login is refused), as last met. */
   readonly error?: PrinterError | undefined;
+  /** The quirks that apply to it. */
+  readonly quirks?: readonly PrinterQuirk[];
   /** Begins the health polls. Never throws. */
   start(): void;
   /** In place of `start`: learns the verdict and the report once, now. Never throws. */
@@ -92,6 +116,11 @@ export interface Printer {
   state(signal: AbortSignal): Promise<PrinterState>;
   /** A tap came: opens the connection for the next document, if there is none waiting, and watches health closely. Never throws. */
   prepare(): void;
+  /**
+   * Validate-Job, unless the same was validated minutes ago. Rejects only where the printer says why it would not take this job,
+   * or cannot now; where it has no such operation, or does not answer, Create-Job will tell.
+   */
+  validate(request: JobRequest, signal: AbortSignal): Promise<void>;
   /** Create-Job. `undefined`: this printer has none, `send` will use Print-Job. */
   createJob(request: JobRequest, signal: AbortSignal): Promise<PrinterJob | undefined>;
   /**
@@ -104,7 +133,7 @@ export interface Printer {
     document: DocumentBody,
     signal: AbortSignal,
   ): Promise<PrinterJobStatus>;
-  /** Get-Job-Attributes. `undefined`: the printer does not know this job, or the id now belongs to another. */
+  /** Get-Job-Attributes. `undefined`: the printer does not know this job, the id now belongs to another, or nothing shows whose it is. */
   jobStatus(job: PrinterJob, signal: AbortSignal): Promise<PrinterJobStatus | undefined>;
   /** Looks through Get-Jobs (not completed, then completed) for our unique name. */
   findJob(name: string, user: string, signal: AbortSignal): Promise<PrinterJobStatus | undefined>;
@@ -162,6 +191,18 @@ export const PRINTER_CODES = {
     what: "The printer does not accept jobs.",
     next: "Look at the printer's panel: its queue is stopped, full or paused.",
   },
+  "printer-spool-full": {
+    what: "The printer has no room for another job.",
+    next: "Wait until it has printed what it holds, or delete stored jobs at its panel; the job stays held.",
+  },
+  "printer-account-refused": {
+    what: "The printer's own accounting does not let this person print.",
+    next: "Look at the person's account and quota on the printer, or exempt the agent from its accounting.",
+  },
+  "printer-job-unknown": {
+    what: "The printer does not know the job that it had made for the document.",
+    next: 'The job stays held; tap again. If it comes back, add `quirks = ["no-create-job"]` to this [[printer]].',
+  },
   "printer-unavailable": {
     what: "The printer reports a temporary or device error.",
     next: "Look at the printer's panel.",
@@ -169,6 +210,10 @@ export const PRINTER_CODES = {
   "printer-format-unsupported": {
     what: "The printer cannot print this document's format.",
     next: "Send the job in a format from the printer's document-format-supported, such as PDF.",
+  },
+  "printer-ticket-unsupported": {
+    what: "The printer cannot print the job as its ticket asks, and the ticket does not allow less.",
+    next: "Release it at a printer that can do what the detail names, submit it again without that, or have the agent drop such values (`--ticket-unsupported drop`).",
   },
   "printer-refused": {
     what: "The printer refused the request.",

@@ -76,6 +76,7 @@ export const SIGNALS = [
   "printed",
   "enter-pin",
   "printing-later",
+  "see-panel",
   "no-jobs",
   "unknown-card",
   "denied",

@@ -43,6 +43,7 @@ function describe(status: AgentStatus, verdict: ReturnType<typeof verdictOf>): s
     ...printers.flatMap((p) => [
       `printer  ${p.name} ${p.uri}: snmp ${p.snmp}, ${p.depth} job(s) under way`,
       ...(p.snmpError === undefined ? [] : [`  ? printer ${p.name}: ${p.snmpError.what} ${p.snmpError.next}`]),
+      ...(p.quirks ?? []).map(({ name, from, symptom }) => `  - quirk ${name} (${from}): ${symptom}`),
       ...(p.facts === undefined ? [] : printerNotes(p.facts)).map((note) => `  ? printer ${p.name}: ${note}`),
     ]),
     ...(status.snmpTraps?.error === undefined

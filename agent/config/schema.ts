@@ -1,5 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import * as z from "zod/mini";
+import { QUIRK_NAMES } from "../../drivers/printers/ipp/quirks.ts";
 import { AUTH_PROTOCOLS, PRIV_PROTOCOLS } from "../../drivers/printers/snmp/access.ts";
 import { KEY_PIN, TLS_RELAXATIONS } from "../../drivers/transports/tls.ts";
 import {
@@ -177,6 +178,12 @@ const Printer = z.strictObject({
   content_length: key(z._default(flag(), false), {
     doc: "Announce the length of a document instead of sending it in chunks, for printers that cannot take chunks.",
   }),
+  quirks: key(
+    z._default(list(`a list of ${QUIRK_NAMES.map((word) => JSON.stringify(word)).join(", ")}`, oneOf(QUIRK_NAMES)), []),
+    {
+      doc: "What this printer does differently; see drivers/printers/README.md. Those of known models, and what is met, apply by themselves.",
+    },
+  ),
   snmp: key(z.optional(Snmp), {
     doc: "Ask the printer about paper, jams and covers by SNMP too. Leave the table out for no SNMP.",
   }),

@@ -1,4 +1,4 @@
-import type { PrinterVerdict } from "../../drivers/printer.ts";
+import type { PrinterQuirk, PrinterVerdict } from "../../drivers/printer.ts";
 import type { PrinterFacts } from "../../drivers/printer-facts.ts";
 import type { ReaderStatus } from "../../drivers/reader.ts";
 import type { LedgerHealth } from "../release/ledger.ts";
@@ -59,6 +59,8 @@ export interface AgentStatus {
     readonly facts?: PrinterFacts;
     readonly factsAgeMs?: number;
     readonly snmpCounters?: Counts;
+    /** What it does differently, as far as it is known. */
+    readonly quirks?: readonly PrinterQuirk[];
     /** Nothing is sent to this printer until somebody acts. */
     readonly error?: ShownError;
     /** Jobs that are being released or wait for it. */

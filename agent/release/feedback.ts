@@ -39,6 +39,14 @@ export function signalForEnd(release: Release, jobs: readonly TracedJob[]): Sign
   return isPrinterCode(release.end.reason) ? "printer-blocked" : "fault";
 }
 
+/** Pure: what the person waits for while a job goes on; undefined where it goes on by itself. */
+export function signalForWait({ end, seen, trouble }: Release): Signal | undefined {
+  if (end !== undefined) return undefined;
+  // It waits for a PIN or a button there, or for somebody to clear a jam.
+  if (seen === "pending-held" || seen === "processing-stopped") return "see-panel";
+  return seen === undefined && trouble !== undefined && isPrinterCode(trouble) ? "printing-later" : undefined;
+}
+
 /** Pure: what the person is told when the tap itself failed. A read that is no card looks like an unknown card. */
 export function signalForFailure(code: string): Signal {
   if (code.startsWith("card-")) return "unknown-card";

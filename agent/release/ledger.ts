@@ -19,7 +19,15 @@ export interface LedgerEntry extends Claim {
   readonly reported: boolean;
 }
 
-const Job = z.object({ id: z.int(), name: z.string(), uuid: z.optional(z.string()), user: z.optional(z.string()) });
+const Job = z.object({
+  id: z.int(),
+  name: z.string(),
+  uuid: z.optional(z.string()),
+  created: z.optional(
+    z.object({ upTime: z.optional(z.number()), bootedAt: z.optional(z.number()), date: z.optional(z.number()) }),
+  ),
+  user: z.optional(z.string()),
+});
 const ReleaseRecord = z.object({
   phase: z.enum(PHASES),
   failures: z.int(),

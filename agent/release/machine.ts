@@ -1,4 +1,4 @@
-import type { PrinterJob, PrinterJobStatus } from "../../drivers/printer.ts";
+import type { PrinterJob, PrinterJobState, PrinterJobStatus } from "../../drivers/printer.ts";
 import type { Word } from "../protocol/schema.ts";
 
 /**
@@ -31,6 +31,8 @@ export interface Release {
   /** How often fetching or creating failed so far, and why the last time. */
   readonly failures: number;
   readonly trouble?: string;
+  /** The job's state at the printer, as the latest look-up after the document had it; not kept over a restart. */
+  readonly seen?: PrinterJobState;
   readonly end?: {
     readonly word: Word;
     readonly reason: string;

@@ -23,6 +23,7 @@ export const PATTERNS: Readonly<Record<Signal, Pattern>> = {
   printed: short(3, "green"),
   "enter-pin": short(4, "amber"),
   "printing-later": short(5, "amber"),
+  "see-panel": short(6, "amber"),
   "no-jobs": long(1, "amber"),
   "unknown-card": long(2, "red"),
   denied: long(3, "red"),

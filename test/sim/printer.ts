@@ -50,6 +50,7 @@ export class SimPrinter implements Printer {
   hasCreateJob = true;
   /** Consumed one at a time by the next calls; `ok` lets one pass. */
   stateFaults: (PrinterCode | "ok")[] = [];
+  validateFaults: (PrinterCode | "ok")[] = [];
   createFaults: (PrinterCode | "reply-lost" | "ok")[] = [];
   sendFaults: (SendFault | "ok")[] = [];
   lookFaults: (PrinterCode | "ok")[] = [];
@@ -76,6 +77,10 @@ export class SimPrinter implements Printer {
   async state(signal: AbortSignal): Promise<PrinterState> {
     await this.#called("state", signal, this.stateFaults);
     return { state: "idle", accepting: true, reasons: this.blocking, blocking: this.blocking };
+  }
+
+  async validate(_request: JobRequest, signal: AbortSignal): Promise<void> {
+    await this.#called("validate", signal, this.validateFaults);
   }
 
   async createJob(request: JobRequest, signal: AbortSignal): Promise<PrinterJob | undefined> {

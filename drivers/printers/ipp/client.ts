@@ -73,12 +73,14 @@ export class IppClient {
   readonly #login: PrinterLogin;
   #requestId = 0;
   #version = 0x0200;
+  #announcesLength: boolean;
 
   constructor(options: IppClientOptions) {
     const address = printerAddress(options.uri);
     if (address === undefined) throw new TypeError("a printer's URI is ipp://host/path or ipps://host/path");
     this.#address = address;
     this.#options = options;
+    this.#announcesLength = options.contentLength === true;
     this.#deadlines = { ...IPP_DEADLINES, ...options.deadlines };
     const { keyPins, clock, tlsAllow = [] } = options;
     const { connect: connectMs, spare: spareMs } = this.#deadlines;
@@ -90,6 +92,15 @@ export class IppClient {
   /** IPP 1.1 from now on: for a printer that names no newer version. */
   speakOldVersion(): void {
     this.#version = 0x0101;
+  }
+
+  get speaksOldVersion(): boolean {
+    return this.#version === 0x0101;
+  }
+
+  /** Documents go with Content-Length from now on. */
+  announceLength(): void {
+    this.#announcesLength = true;
   }
 
   /** Opens the connection for the next `send` ahead of time. Never throws. */
@@ -170,7 +181,7 @@ export class IppClient {
       const fresh = await this.#connections.take(limit.signal);
       socket = fresh;
       http = this.#http(() => Promise.resolve(fresh));
-      const length = this.#options.contentLength === true ? header.length + document.size : undefined;
+      const length = this.#announcesLength ? header.length + document.size : undefined;
       const reply = await this.#post(http, message, upload.pieces(), limit, this.#login.attempt(), length);
       // The end of the reply ends the connection: what had not left by then never will, whatever the printer says of it.
       const whole = length === undefined ? upload.ended : upload.isGiven; // in chunks, the end is a chunk too

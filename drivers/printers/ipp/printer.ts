@@ -9,26 +9,32 @@ import type {
   PrinterHealthReport,
   PrinterJob,
   PrinterJobStatus,
+  PrinterQuirk,
   PrinterState,
   PrinterVerdict,
 } from "../../printer.ts";
 import { PrinterError } from "../../printer.ts";
 import type { TlsRelaxation } from "../../transports/tls.ts";
-import { boolean, groupsOf, integer, keyword, mediaType, nameText, operationGroup, uri } from "./attributes.ts";
+import { boolean, groupsOf, keyword, mediaType, nameText, numbersOf } from "./attributes.ts";
 import type { Login } from "./auth.ts";
 import { IppClient, type IppDeadlines } from "./client.ts";
-import type { IppAttribute, IppGroup, IppMessage } from "./message.ts";
+import { CLOCK_ATTRIBUTES, PrinterTime } from "./identity.ts";
+import { isUnknownJob, JobLookups } from "./job-lookups.ts";
+import type { IppGroup, IppMessage } from "./message.ts";
+import { AppliedQuirks, type Quirk } from "./quirks.ts";
+import { Requests } from "./requests.ts";
 import {
   CAPABILITY_ATTRIBUTES,
   type Capabilities,
   capabilitiesOf,
-  JOB_ATTRIBUTES,
   jobStatusOf,
   printerStateOf,
   refusalOf,
   STATE_ATTRIBUTES,
+  succeeded,
 } from "./state.ts";
 import { GROUP, OPERATION, STATUS } from "./tags.ts";
+import { Validator } from "./validation.ts";
 
 /** The warm verdict of another protocol (SNMP), given by the composition root. */
 export interface PrinterHealth {
@@ -56,6 +62,8 @@ export interface IppPrinterOptions {
   readonly userName?: string;
   /** Documents go with Content-Length instead of in chunks, for printers that cannot read chunks. */
   readonly contentLength?: boolean;
+  /** What the operator knows of it; see `quirks.ts`. */
+  readonly quirks?: readonly Quirk[];
   readonly clock: Clock;
   readonly log: Log;
   readonly health?: PrinterHealth;
@@ -71,8 +79,10 @@ const NEEDS_A_PERSON: ReadonlySet<PrinterCode> = new Set([
   "printer-auth-unsupported",
 ]);
 /** A printer may also refuse one person's job to another; that says nothing of the printer. */
-const ABOUT_PRINTER: ReadonlySet<string> = new Set(["state", "createJob", "send"]);
+const ABOUT_PRINTER: ReadonlySet<string> = new Set(["state", "validate", "createJob", "send"]);
 const CAPABILITIES_MS = 300_000;
+/** A job that the printer made and does not know when the document comes may be lost in a power cycle: once is no quirk. */
+const LOST_JOBS = 2;
 const FALLBACK_FORMAT = "application/octet-stream";
 const UNKNOWN: PrinterVerdict = { verdict: "unknown", conditions: [], at: undefined };
 
@@ -82,10 +92,14 @@ export class IppPrinter implements Printer {
   readonly #client: IppClient;
   readonly #counters: Record<string, number> = { requests: 0, documents: 0, bytes: 0 };
   #capabilities: { readonly known: Capabilities; readonly at: number } | undefined;
-  /** Many printers say 0 impressions whatever they printed; a 0 means something only from one that has counted before. */
-  #counts = false;
+  readonly #quirks: AppliedQuirks;
+  readonly #jobs: JobLookups;
+  readonly #requests: Requests;
+  readonly #validator: Validator;
+  readonly #time = new PrinterTime();
   /** A printer may list Create-Job and still not have it. */
-  #noCreateJob = false;
+  #hasNoCreateJob = false;
+  #lostJobs = 0;
   #error: PrinterError | undefined;
 
   constructor(options: IppPrinterOptions) {
@@ -105,6 +119,20 @@ export class IppPrinter implements Printer {
       contentLength,
       count: (what, by) => this.#add(what, by),
     });
+    this.#quirks = new AppliedQuirks(options.quirks ?? [], (quirk) => {
+      this.#add(`quirk-${quirk}`, 1);
+      if (quirk === "ipp-1.1") this.#client.speakOldVersion();
+      if (quirk === "content-length") this.#client.announceLength();
+    });
+    const count = (what: string) => this.#add(what, 1);
+    this.#requests = new Requests(this.#client, printerUri, options.userName ?? "printgate", this.#quirks);
+    this.#validator = new Validator({ requests: this.#requests, quirks: this.#quirks, clock, count });
+    this.#jobs = new JobLookups({
+      requests: this.#requests,
+      hidesNames: () => this.#quirks.has("hides-job-names"),
+      unproven: () => count("job-unproven"),
+      clock,
+    });
   }
 
   get verdict(): PrinterVerdict {
@@ -117,6 +145,10 @@ export class IppPrinter implements Printer {
 
   get error(): PrinterError | undefined {
     return this.#error;
+  }
+
+  get quirks(): readonly PrinterQuirk[] {
+    return this.#quirks.list;
   }
 
   get counters(): Readonly<Record<string, number>> {
@@ -148,20 +180,44 @@ export class IppPrinter implements Printer {
     return this.#counted("state", async () => printerStateOf(await this.#ask(signal)));
   }
 
+  validate(request: JobRequest, signal: AbortSignal): Promise<void> {
+    return this.#counted("validate", async () => {
+      const known = await this.#known(signal);
+      const format = formatFor(request.format, known);
+      if (known.operations.has(OPERATION.validateJob)) await this.#validator.validate(request, format, signal);
+    });
+  }
+
   createJob(request: JobRequest, signal: AbortSignal): Promise<PrinterJob | undefined> {
     return this.#counted("createJob", async () => {
       const known = await this.#known(signal);
       formatFor(request.format, known);
       if (!this.#createsJobs(known)) return undefined;
-      const group = this.#group(request.user, undefined, nameText("job-name", request.name));
-      const reply = await this.#client.call(OPERATION.createJob, [group], false, signal);
+      const attributes = [nameText("job-name", request.name)];
+      const { ask } = this.#requests;
+      const reply = await ask(OPERATION.createJob, request.user, undefined, attributes, false, signal).catch(
+        (error: unknown) => {
+          if (!signal.aborted) this.#validator.failedAfter(error);
+          throw error;
+        },
+      );
       if (reply.code === STATUS.operationNotSupported) {
-        this.#noCreateJob = true;
+        this.#hasNoCreateJob = true;
         return undefined;
       }
       const { id, uuid } = created(succeeded(reply), request.name);
-      return { id, name: request.name, user: request.user, ...(uuid === undefined ? {} : { uuid }) };
+      return {
+        ...{ id, name: request.name, user: request.user },
+        ...(uuid === undefined ? {} : { uuid }),
+        ...this.#createdNow(),
+      };
     });
+  }
+
+  #createdNow(): Pick<PrinterJob, "created"> {
+    const { clock } = this.#options;
+    const moment = this.#time.moment(clock.monotonic(), clock.wall() / 1000);
+    return moment === undefined ? {} : { created: moment };
   }
 
   send(
@@ -177,75 +233,62 @@ export class IppPrinter implements Printer {
           ? [nameText("job-name", request.name), mediaType("document-format", format)]
           : [mediaType("document-format", format), boolean("last-document", true)];
       const operation = job === undefined ? OPERATION.printJob : OPERATION.sendDocument;
-      const group = this.#group(request.user, job?.id, ...attributes);
-      const reply = await this.#client.send(operation, [group], document, signal);
-      return this.#believed({ ...created(succeeded(reply), request.name, job), user: request.user }, signal);
+      const group = this.#requests.group(request.user, job?.id, ...attributes);
+      const reply = await this.#client.send(operation, [group], document, signal).catch((error: unknown) => {
+        // RFC 9110 15.5.12 Length Required: this document is lost for it, the next one goes with its length.
+        if (error instanceof PrinterError && error.detail === "HTTP 411") this.#quirks.met("content-length");
+        throw error;
+      });
+      if (job !== undefined && isUnknownJob(reply)) {
+        this.#lostJobs += 1;
+        if (this.#lostJobs >= LOST_JOBS) this.#quirks.met("no-create-job");
+        throw new PrinterError("printer-job-unknown", `job ${job.id}`);
+      }
+      const status = created(succeeded(reply), request.name, job);
+      this.#lostJobs = 0;
+      const moment = job === undefined ? this.#createdNow() : {};
+      return this.#jobs.believed({ ...status, ...moment, user: request.user }, signal);
     });
   }
 
   jobStatus(job: PrinterJob, signal: AbortSignal): Promise<PrinterJobStatus | undefined> {
-    return this.#counted("jobStatus", () => this.#jobStatus(job, signal));
+    return this.#counted("jobStatus", () => this.#jobs.status(job, signal));
   }
 
   findJob(name: string, user: string, signal: AbortSignal): Promise<PrinterJobStatus | undefined> {
-    return this.#counted("findJob", async () => {
-      // In this order a job that ends between the two requests is still found.
-      for (const which of ["not-completed", "completed"] as const) {
-        const found = await this.#jobs(which, user, signal);
-        const ours = found.find((candidate) => candidate?.name === name);
-        if (ours !== undefined) return this.#believed({ ...ours, user }, signal);
-      }
-      return undefined;
-    });
+    return this.#counted("findJob", () => this.#jobs.find(name, user, signal));
   }
 
   cancelJob(job: PrinterJob, signal: AbortSignal): Promise<void> {
     return this.#counted("cancelJob", async () => {
       // After a power cycle the id may be another person's job: that one must not be cancelled.
-      if ((await this.#jobStatus(job, signal)) === undefined) return;
-      const group = this.#group(job.user ?? "", job.id);
-      const reply = await this.#client.call(OPERATION.cancelJob, [group], true, signal);
+      if ((await this.#jobs.status(job, signal)) === undefined) return;
+      const reply = await this.#requests.ask(OPERATION.cancelJob, job.user ?? "", job.id, [], true, signal);
       if (reply.code === STATUS.notPossible || isUnknownJob(reply)) return;
       succeeded(reply);
     });
   }
 
-  async #jobStatus(job: PrinterJob, signal: AbortSignal): Promise<PrinterJobStatus | undefined> {
-    const group = this.#group(job.user ?? "", job.id, keyword("requested-attributes", ...JOB_ATTRIBUTES));
-    const reply = await this.#client.call(OPERATION.getJobAttributes, [group], true, signal);
-    if (isUnknownJob(reply)) return undefined;
-    const status = jobStatusOf(groupsOf(succeeded(reply), GROUP.job)[0]);
-    if (status?.id !== job.id || status.name !== job.name) return undefined;
-    const otherUuid = job.uuid !== undefined && status.uuid !== undefined && status.uuid !== job.uuid;
-    if (otherUuid) return undefined;
-    return this.#believed(job.user === undefined ? status : { ...status, user: job.user }, signal);
-  }
-
-  async #jobs(which: "not-completed" | "completed", user: string, signal: AbortSignal) {
-    const wanted = keyword("requested-attributes", ...JOB_ATTRIBUTES);
-    const group = this.#group(user, undefined, integer("limit", 50), wanted, keyword("which-jobs", which));
-    const reply = succeeded(await this.#client.call(OPERATION.getJobs, [group], true, signal));
-    const found = groupsOf(reply, GROUP.job).map((jobGroup) => jobStatusOf(jobGroup));
-    this.#counts ||= found.some((other) => (other?.impressions ?? 0) > 0);
-    return found;
-  }
-
-  async #believed(status: PrinterJobStatus, signal: AbortSignal): Promise<PrinterJobStatus> {
-    const { impressions, ...uncounted } = status;
-    this.#counts ||= (impressions ?? 0) > 0;
-    // Only the end of a job that did not print rests on a 0; then its other jobs may show that the printer counts.
-    const matters = impressions === 0 && (status.state === "canceled" || status.state === "aborted");
-    if (matters && !this.#counts) await this.#jobs("completed", status.user ?? "", signal);
-    return impressions === 0 && !this.#counts ? uncounted : status;
-  }
-
   async #ask(signal: AbortSignal): Promise<IppGroup | undefined> {
-    const wanted = keyword("requested-attributes", ...STATE_ATTRIBUTES, ...CAPABILITY_ATTRIBUTES);
-    const group = this.#group("", undefined, wanted);
-    const reply = await this.#client.call(OPERATION.getPrinterAttributes, [group], true, signal);
-    const printer = groupsOf(succeeded(reply), GROUP.printer)[0];
+    const wanted = keyword("requested-attributes", ...STATE_ATTRIBUTES, ...CLOCK_ATTRIBUTES, ...CAPABILITY_ATTRIBUTES);
+    const group = this.#requests.group("", undefined, wanted);
+    const ask = () => this.#client.call(OPERATION.getPrinterAttributes, [group], true, signal);
+    let reply = await ask();
+    // Old ones refuse IPP 2.0 as a bad request, or answer with nothing in it.
+    const says = () => refusalOf(reply) === undefined && numbersOf(printerGroup(reply), "printer-state").length > 0;
+    const isNothing = reply.code === STATUS.badRequest || (refusalOf(reply) === undefined && !says());
+    if (isNothing && !this.#client.speaksOldVersion) {
+      this.#client.speakOldVersion();
+      reply = await ask();
+      if (says()) this.#quirks.met("ipp-1.1");
+    }
+    succeeded(reply);
+    const printer = printerGroup(reply);
     const known = capabilitiesOf(printer);
-    this.#capabilities = { known, at: this.#options.clock.monotonic() };
+    const now = this.#options.clock.monotonic();
+    this.#capabilities = { known, at: now };
+    this.#time.told(printer, now);
+    this.#quirks.model(known.makeAndModel);
     if (known.versions.length > 0 && !known.versions.includes("2.0")) this.#client.speakOldVersion();
     return printer;
   }
@@ -267,19 +310,8 @@ export class IppPrinter implements Printer {
   }
 
   #createsJobs({ operations }: Capabilities): boolean {
-    return !this.#noCreateJob && operations.has(OPERATION.createJob) && operations.has(OPERATION.sendDocument);
-  }
-
-  /** RFC 8011 4.1.5: the target (printer-uri, and job-id if one is given) comes right after charset and language. */
-  #group(user: string, jobId: number | undefined, ...rest: readonly IppAttribute[]): IppGroup {
-    const id = jobId === undefined ? [] : [integer("job-id", jobId)];
-    const name = user === "" ? (this.#options.userName ?? "printgate") : user;
-    return operationGroup(
-      uri("printer-uri", this.#options.uri),
-      ...id,
-      nameText("requesting-user-name", nameOf(name)),
-      ...rest,
-    );
+    if (this.#quirks.has("no-create-job") || this.#hasNoCreateJob) return false;
+    return operations.has(OPERATION.createJob) && operations.has(OPERATION.sendDocument);
   }
 
   async #counted<T>(what: string, work: () => Promise<T>): Promise<T> {
@@ -302,14 +334,8 @@ export class IppPrinter implements Printer {
   }
 }
 
-function succeeded(reply: IppMessage): IppMessage {
-  const refusal = refusalOf(reply);
-  if (refusal !== undefined) throw refusal;
-  return reply;
-}
-
-function isUnknownJob({ code }: IppMessage): boolean {
-  return code === STATUS.notFound || code === STATUS.gone;
+function printerGroup(reply: IppMessage): IppGroup | undefined {
+  return groupsOf(reply, GROUP.printer)[0];
 }
 
 /** The job of a successful Create-Job, Send-Document or Print-Job: these replies do not repeat the name. */
@@ -324,16 +350,4 @@ function formatFor(wanted: string, { formats }: Capabilities): string {
   if (formats.includes(wanted.toLowerCase())) return wanted;
   if (formats.includes(FALLBACK_FORMAT)) return FALLBACK_FORMAT;
   throw new PrinterError("printer-format-unsupported", wanted, { nothingSent: true });
-}
-
-/** RFC 8011 5.1.3: a name has at most 255 octets; cut between two characters. */
-function nameOf(user: string): string {
-  let name = "";
-  let octets = 0;
-  for (const character of user.toWellFormed()) {
-    octets += Buffer.byteLength(character);
-    if (octets > 255) break;
-    name += character;
-  }
-  return name;
 }

@@ -1,6 +1,7 @@
 import type { PrinterJob, PrinterJobState, PrinterJobStatus, PrinterState } from "../../printer.ts";
 import { PrinterError } from "../../printer.ts";
 import { booleanOf, numbersOf, stringsOf, valuesOf } from "./attributes.ts";
+import { MOMENT_ATTRIBUTES } from "./identity.ts";
 import type { IppGroup, IppMessage } from "./message.ts";
 import { STATUS, TAG } from "./tags.ts";
 
@@ -10,6 +11,8 @@ export interface Capabilities {
   readonly formats: readonly string[];
   /** ipp-versions-supported, such as `2.0`. */
   readonly versions: readonly string[];
+  /** printer-make-and-model; empty where it tells none. */
+  readonly makeAndModel: string;
 }
 
 /** RFC 8011 5.4.11 and 5.3.7: the enums as keywords. */
@@ -52,6 +55,7 @@ export const CAPABILITY_ATTRIBUTES = [
   "operations-supported",
   "document-format-supported",
   "ipp-versions-supported",
+  "printer-make-and-model",
 ] as const;
 export const JOB_ATTRIBUTES = [
   "job-id",
@@ -61,6 +65,7 @@ export const JOB_ATTRIBUTES = [
   "job-state-reasons",
   "job-impressions-completed",
   "job-media-sheets-completed",
+  ...MOMENT_ATTRIBUTES,
 ] as const;
 
 export function printerStateOf(group: IppGroup | undefined): PrinterState {
@@ -79,6 +84,7 @@ export function capabilitiesOf(group: IppGroup | undefined): Capabilities {
     operations: new Set(numbersOf(group, "operations-supported")),
     formats: stringsOf(group, "document-format-supported").map((format) => format.toLowerCase()),
     versions: stringsOf(group, "ipp-versions-supported"),
+    makeAndModel: stringsOf(group, "printer-make-and-model")[0] ?? "",
   };
 }
 
@@ -121,10 +127,24 @@ export function refusalOf(reply: IppMessage): PrinterError | undefined {
       return new PrinterError("printer-not-accepting", detail);
     case STATUS.busy:
       return new PrinterError("printer-busy", detail);
+    case STATUS.attributesNotSupported:
+    case STATUS.conflictingAttributes:
+      return new PrinterError("printer-ticket-unsupported", detail);
+    case STATUS.accountInfoNeeded:
+    case STATUS.accountClosed:
+    case STATUS.accountLimitReached:
+    case STATUS.accountAuthorizationFailed:
+      return new PrinterError("printer-account-refused", detail);
     default:
       // 0x05xx is the printer's own trouble, whatever its name (RFC 8011 B.1.5); it may have taken the job all the same.
       return new PrinterError(reply.code >= 0x0500 ? "printer-unavailable" : "printer-refused", detail);
   }
+}
+
+export function succeeded(reply: IppMessage): IppMessage {
+  const refusal = refusalOf(reply);
+  if (refusal !== undefined) throw refusal;
+  return reply;
 }
 
 function reasonsOf(group: IppGroup | undefined, name: string): string[] {

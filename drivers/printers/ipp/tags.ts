@@ -58,6 +58,13 @@ export const STATUS = {
   notFound: 0x0406,
   gone: 0x0407,
   documentFormatNotSupported: 0x040a,
+  attributesNotSupported: 0x040b,
+  conflictingAttributes: 0x040e,
+  /** PWG 5100.16 8. */
+  accountInfoNeeded: 0x041c,
+  accountClosed: 0x041d,
+  accountLimitReached: 0x041e,
+  accountAuthorizationFailed: 0x041f,
   internalError: 0x0500,
   operationNotSupported: 0x0501,
   serviceUnavailable: 0x0502,

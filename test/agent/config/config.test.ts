@@ -57,6 +57,7 @@ describe("a good configuration", () => {
         keyPins: [],
         tlsAllow: [],
         contentLength: false,
+        quirks: [],
         snmp: undefined,
       },
     ]);

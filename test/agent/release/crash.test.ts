@@ -77,6 +77,7 @@ class Mortal {
       prepare() {},
       stop: async () => {},
       state: (signal) => it.#through(() => real.state(signal)),
+      validate: (request, signal) => it.#through(() => real.validate(request, signal)),
       createJob: (request, signal) => it.#through(() => real.createJob(request, signal)),
       send(job, request, document, signal) {
         const body: DocumentBody = { size: document.size, chunks: () => it.#pieces(document.chunks()) };

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { CREDENTIAL_KINDS, WORDS, type Word } from "../../../agent/protocol/schema.ts";
-import { signalForAnswer, signalForEnd, signalForFailure } from "../../../agent/release/feedback.ts";
+import { signalForAnswer, signalForEnd, signalForFailure, signalForWait } from "../../../agent/release/feedback.ts";
 import type { Release } from "../../../agent/release/machine.ts";
 import { RELEASE_CODES } from "../../../agent/release/release-error.ts";
 import { PRINTER_CODES } from "../../../drivers/printer.ts";
@@ -21,6 +21,19 @@ test("what went wrong shows as the printer's or as a fault; a cancel at the pane
   expect(signalForEnd(ended("unknown", "job-gone-at-printer"), [])).toBe("fault");
   expect(signalForEnd(ended("not printed", "canceled-at-printer"), [])).toBeUndefined();
   expect(signalForEnd({ phase: "SENT", failures: 0 }, [])).toBeUndefined();
+});
+
+const SENT: Release = { phase: "SENT", failures: 0 };
+
+test("who waits for the printer is told so; who must do something at it is sent to its panel", () => {
+  const trouble = "printer-busy";
+  expect(signalForWait({ phase: "FETCHED", failures: 1, trouble })).toBe("printing-later");
+  expect(signalForWait({ phase: "CLAIMED", failures: 1, trouble: "link-timeout" })).toBeUndefined();
+  expect(signalForWait({ ...SENT, seen: "pending-held" })).toBe("see-panel");
+  expect(signalForWait({ ...SENT, phase: "PRINTING", seen: "processing-stopped" })).toBe("see-panel");
+  // The trouble is over by then.
+  expect(signalForWait({ ...SENT, seen: "processing", trouble })).toBeUndefined();
+  expect(signalForWait({ ...ended("unknown", trouble), seen: "pending-held" })).toBeUndefined();
 });
 
 test("a read that is no card looks like an unknown card", () => {
@@ -68,6 +81,7 @@ test("every signal is reachable, but the one for a release without the central s
     reached.add(signalForFailure(code));
     for (const word of WORDS) reached.add(signalForEnd(ended(word, code), [{ jobId: "1", word }]));
   }
+  for (const seen of ["pending-held", "processing"] as const) reached.add(signalForWait({ ...SENT, seen }));
   reached.delete(undefined);
   expect(SIGNALS.filter((signal) => !reached.has(signal))).toEqual(["offline-accepted"]);
 });

@@ -11,17 +11,18 @@ import {
   numbersOf,
   operationGroup,
   stringsOf,
+  text,
   uri,
   valuesOf,
 } from "../../../../drivers/printers/ipp/attributes.ts";
 import { decode, encode } from "../../../../drivers/printers/ipp/codec.ts";
-import type { IppMessage } from "../../../../drivers/printers/ipp/message.ts";
+import type { IppAttribute, IppGroup, IppMessage } from "../../../../drivers/printers/ipp/message.ts";
 import { IppPrinter, type IppPrinterOptions } from "../../../../drivers/printers/ipp/printer.ts";
 import { GROUP, OPERATION, STATUS } from "../../../../drivers/printers/ipp/tags.ts";
 import { Authority } from "../../../sim/authority.ts";
 import { FakeClock } from "../../../sim/clock.ts";
 import { answer, HostileServer } from "../../../sim/tls-server.ts";
-import { CAPABLE, IDLE, job, printerGroup, ScriptedPrinter } from "./scripted-printer.ts";
+import { CAPABLE, IDLE, job, printerGroup, type Reply, ScriptedPrinter } from "./scripted-printer.ts";
 
 const never = new AbortController().signal;
 const request: JobRequest = { name: "rel-1", user: "alice", format: "application/pdf" };
@@ -55,6 +56,13 @@ function documentOf(text: string): DocumentBody {
   };
 }
 
+/** The operation of an exchange, which `answer` then answers too. */
+async function peek(message: () => Promise<IppMessage>): Promise<number> {
+  return (await message()).code;
+}
+async function until(done: () => boolean): Promise<void> {
+  while (!done()) await new Promise((resolve) => setImmediate(resolve));
+}
 const operations = () => wire.requests.map((message) => message.code);
 const names = (message: IppMessage | undefined) => message?.groups[0]?.attributes.map(({ name }) => name);
 const failure = (code: string, nothingSent = false) => expect.objectContaining({ code, nothingSent });
@@ -66,9 +74,12 @@ describe("state", () => {
       "printer-state",
       "printer-state-reasons",
       "printer-is-accepting-jobs",
+      "printer-up-time",
+      "printer-current-time",
       "operations-supported",
       "document-format-supported",
       "ipp-versions-supported",
+      "printer-make-and-model",
     ]);
     expect(stringsOf(wire.requests[0]?.groups[0], "requesting-user-name")).toEqual(["printgate"]);
   });
@@ -89,6 +100,254 @@ describe("state", () => {
     wire.answers[OPERATION.getPrinterAttributes] = { code: STATUS.serviceUnavailable };
     await expect(printer.state(never)).rejects.toEqual(failure("printer-unavailable"));
     expect(printer.counters).toEqual({ requests: 1, documents: 0, bytes: 0, "printer-unavailable": 1 });
+  });
+});
+
+/** A printer of this model that also lists Validate-Job. */
+function validating(makeAndModel = "Virtual 1000"): void {
+  const { validateJob, printJob, createJob, sendDocument } = OPERATION;
+  const [, ...others] = CAPABLE;
+  wire.answers[OPERATION.getPrinterAttributes] = {
+    groups: [
+      printerGroup(
+        ...IDLE,
+        enumeration("operations-supported", validateJob, printJob, createJob, sendDocument),
+        ...others,
+        text("printer-make-and-model", makeAndModel),
+      ),
+    ],
+  };
+  wire.answers[validateJob] = {};
+}
+const quirks = () => printer.quirks.map(({ name, from }) => `${name} (${from})`);
+const asked = (operation: number) => operations().filter((code) => code === operation).length;
+
+describe("validate", () => {
+  beforeEach(() => validating());
+
+  test("asks with the format, in the person's name", async () => {
+    await printer.validate(request, never);
+    const sent = wire.requests.at(-1);
+    expect(sent?.code).toBe(OPERATION.validateJob);
+    expect(names(sent)?.slice(2)).toEqual(["printer-uri", "requesting-user-name", "job-name", "document-format"]);
+    expect(stringsOf(sent?.groups[0], "requesting-user-name")).toEqual(["alice"]);
+  });
+
+  test("what was validated minutes ago costs nothing, whoever's job it is", async () => {
+    await printer.validate(request, never);
+    wire.requests.length = 0;
+    await printer.validate({ ...request, name: "rel-2", user: "bob" }, never);
+    expect(operations()).toEqual([]);
+    await printer.validate({ ...request, format: "text/plain" }, never);
+    expect(operations()).toEqual([OPERATION.validateJob]);
+    clock.advance(600_000);
+    await printer.validate(request, never);
+    expect(asked(OPERATION.validateJob)).toBe(2);
+  });
+
+  test("is not asked of a printer that does not list it, or lists it and has it not", async () => {
+    wire.answers[OPERATION.validateJob] = { code: STATUS.operationNotSupported };
+    await printer.validate(request, never);
+    await printer.validate({ ...request, format: "text/plain" }, never);
+    expect(asked(OPERATION.validateJob)).toBe(1);
+    wire.answers[OPERATION.getPrinterAttributes] = { groups: [printerGroup(...IDLE, ...CAPABLE)] };
+    const other = newPrinter();
+    await other.validate(request, never);
+    await other.stop();
+    expect(asked(OPERATION.validateJob)).toBe(1);
+    expect(quirks()).toEqual([]);
+  });
+
+  test.each([
+    [STATUS.documentFormatNotSupported, "printer-format-unsupported"],
+    [STATUS.attributesNotSupported, "printer-ticket-unsupported"],
+    [STATUS.conflictingAttributes, "printer-ticket-unsupported"],
+    [STATUS.accountLimitReached, "printer-account-refused"],
+    [STATUS.notAcceptingJobs, "printer-not-accepting"],
+    [STATUS.busy, "printer-busy"],
+  ])("status %i is %s, and is asked anew", async (status, code) => {
+    wire.answers[OPERATION.validateJob] = { code: status };
+    await expect(printer.validate(request, never)).rejects.toEqual(failure(code));
+    wire.answers[OPERATION.validateJob] = {};
+    await printer.validate(request, never);
+    expect(asked(OPERATION.validateJob)).toBe(2);
+  });
+
+  test.each([STATUS.notPossible, STATUS.internalError, STATUS.deviceError])(
+    "status %i, which gives no reason that we know, is left to Create-Job",
+    async (code) => {
+      wire.answers[OPERATION.validateJob] = { code };
+      await printer.validate(request, never);
+      expect(printer.counters["validate-refused"]).toBe(1);
+      expect(await printer.createJob(request, never)).toMatchObject(ours);
+    },
+  );
+
+  test("a printer that hangs at it is asked no more, and makes the job", async () => {
+    wire.script = async ({ message, answer }) => {
+      if ((await peek(message)) !== OPERATION.validateJob) await answer();
+    };
+    const validated = printer.validate(request, never);
+    await until(() => asked(OPERATION.validateJob) === 1);
+    clock.advance(3000);
+    await validated;
+    expect(quirks()).toEqual(["no-validate-job (met)"]);
+    expect(await printer.createJob(request, never)).toMatchObject(ours);
+    await printer.validate({ ...request, format: "text/plain" }, never);
+    expect(asked(OPERATION.validateJob)).toBe(1);
+  });
+
+  test("so is one that hangs at what comes after it", async () => {
+    wire.script = async ({ message, answer }) => {
+      if ((await peek(message)) !== OPERATION.createJob) await answer();
+    };
+    await printer.validate(request, never);
+    const made = expect(printer.createJob(request, never)).rejects.toEqual(failure("printer-timeout"));
+    await until(() => asked(OPERATION.createJob) === 1);
+    clock.advance(10_000);
+    await made;
+    expect(quirks()).toEqual(["no-validate-job (met)"]);
+  });
+
+  test("the caller's own end is no quirk of the printer", async () => {
+    const stop = new AbortController();
+    wire.script = async ({ message, answer }) => {
+      if ((await peek(message)) !== OPERATION.validateJob) await answer();
+      else stop.abort();
+    };
+    await expect(printer.validate(request, stop.signal)).rejects.toEqual(failure("printer-broken-connection"));
+    expect(quirks()).toEqual([]);
+    expect(clock.pending).toBe(0);
+  });
+});
+
+describe("quirks", () => {
+  test("of the model apply once it is known, and are counted", async () => {
+    validating("Lexmark T620");
+    expect(quirks()).toEqual([]);
+    await printer.state(never);
+    expect(quirks()).toEqual(["content-length (model)"]);
+    expect(printer.counters["quirk-content-length"]).toBe(1);
+    await printer.send(ours, request, documentOf("%PDF"), never);
+    expect(wire.headers.at(-1)).toMatchObject({ "content-length": expect.any(String) });
+  });
+
+  test("named by the operator: no Create-Job, no Validate-Job, IPP 1.1", async () => {
+    validating();
+    printer = newPrinter({ quirks: ["no-create-job", "no-validate-job", "ipp-1.1"] });
+    await printer.validate(request, never);
+    expect(await printer.createJob(request, never)).toBeUndefined();
+    expect(operations()).toEqual([OPERATION.getPrinterAttributes]);
+    expect(wire.requests[0]?.version).toBe(0x0101);
+  });
+
+  test.each([
+    ["refuses IPP 2.0 as a bad request", { code: STATUS.badRequest }],
+    ["answers IPP 2.0 with nothing in it", { groups: [] }],
+  ])("one that %s is spoken to in 1.1", async (_what, reply) => {
+    validating();
+    const good = wire.answers[OPERATION.getPrinterAttributes] as Reply;
+    wire.answers[OPERATION.getPrinterAttributes] = ({ version }) => (version === 0x0200 ? reply : good);
+    expect(await printer.state(never)).toMatchObject({ state: "idle" });
+    expect(quirks()).toEqual(["ipp-1.1 (met)"]);
+    await printer.state(never);
+    expect(wire.requests.map(({ version }) => version)).toEqual([0x0200, 0x0101, 0x0101]);
+  });
+
+  test.each([
+    [STATUS.badRequest, OPERATION.validateJob],
+    [STATUS.internalError, OPERATION.validateJob],
+    [STATUS.badRequest, OPERATION.createJob],
+  ])("status %i to a name that is not plain: operation %i goes again with a plain one", async (code, operation) => {
+    validating();
+    const good = wire.answers[operation] as Reply;
+    wire.answers[operation] = ({ groups }) =>
+      stringsOf(groups[0], "requesting-user-name")[0] === "SCHOOL\\alice" ? { code } : good;
+    const odd = { ...request, user: "SCHOOL\\alice" };
+    if (operation === OPERATION.validateJob) await printer.validate(odd, never);
+    expect(await printer.createJob(odd, never)).toMatchObject({ id: 7, user: odd.user });
+    expect(quirks()).toEqual(["plain-user-names (met)"]);
+    expect(stringsOf(wire.requests.at(-1)?.groups[0], "requesting-user-name")).toEqual(["SCHOOL_alice"]);
+    await printer.jobStatus({ ...ours, user: odd.user }, never);
+    expect(stringsOf(wire.requests.at(-1)?.groups[0], "requesting-user-name")).toEqual(["SCHOOL_alice"]);
+  });
+
+  test("Create-Job is not repeated after an internal error: there may be a job", async () => {
+    wire.answers[OPERATION.createJob] = { code: STATUS.internalError };
+    await expect(printer.createJob({ ...request, user: "Jürgen" }, never)).rejects.toEqual(
+      failure("printer-unavailable"),
+    );
+    expect(asked(OPERATION.createJob)).toBe(1);
+  });
+
+  test("a refusal of a plain name has another reason", async () => {
+    wire.answers[OPERATION.createJob] = { code: STATUS.badRequest };
+    await expect(printer.createJob(request, never)).rejects.toEqual(failure("printer-refused"));
+    expect(asked(OPERATION.createJob)).toBe(1);
+    expect(quirks()).toEqual([]);
+  });
+
+  test("one that wants a length gets it with the next document", async () => {
+    wire.script = async ({ req, res, message, answer }) => {
+      if (req.headers["content-length"] !== undefined || (await peek(message)) !== OPERATION.sendDocument)
+        await answer();
+      else res.writeHead(411).end();
+    };
+    await expect(printer.send(ours, request, documentOf("%PDF"), never)).rejects.toEqual(failure("printer-http-error"));
+    expect(quirks()).toEqual(["content-length (met)"]);
+    expect(await printer.send(ours, request, documentOf("%PDF"), never)).toMatchObject({ id: 7 });
+  });
+
+  test("one that twice does not know the job it made gets no Create-Job any more", async () => {
+    wire.answers[OPERATION.sendDocument] = { code: STATUS.notFound };
+    for (let n = 0; n < 2; n++) {
+      expect(quirks()).toEqual([]);
+      await expect(printer.send(ours, request, documentOf("%PDF"), never)).rejects.toEqual(
+        failure("printer-job-unknown"),
+      );
+    }
+    expect(quirks()).toEqual(["no-create-job (met)"]);
+    expect(await printer.createJob(request, never)).toBeUndefined();
+  });
+});
+
+describe("a printer that hides names", () => {
+  const anonymous = (...more: IppAttribute[]): IppGroup => ({
+    tag: GROUP.job,
+    attributes: [integer("job-id", 7), enumeration("job-state", 5), ...more],
+  });
+
+  test("knows a job by when it was made, from Create-Job on", async () => {
+    wire.answers[OPERATION.getPrinterAttributes] = {
+      groups: [printerGroup(...IDLE, ...CAPABLE, integer("printer-up-time", 100))],
+    };
+    await printer.state(never);
+    clock.advance(2000);
+    const job = await printer.createJob(request, never);
+    expect(job).toMatchObject({ created: { upTime: 102 } });
+    clock.advance(60_000);
+    wire.answers[OPERATION.getJobAttributes] = {
+      groups: [anonymous(integer("time-at-creation", 102), integer("job-printer-up-time", 162))],
+    };
+    if (job === undefined) throw new Error("no job");
+    expect(await printer.jobStatus(job, never)).toMatchObject({
+      name: "rel-1",
+      state: "processing",
+      created: job.created,
+    });
+    // Switched off and on since: the same id and second are another person's.
+    clock.advance(600_000);
+    expect(await printer.jobStatus(job, never)).toBeUndefined();
+    await printer.cancelJob(job, never);
+    expect(asked(OPERATION.cancelJob)).toBe(0);
+  });
+
+  test("that tells nothing else either: the job is not taken for ours, nor canceled, and that is counted", async () => {
+    wire.answers[OPERATION.getJobAttributes] = { groups: [anonymous()] };
+    expect(await printer.jobStatus(ours, never)).toBeUndefined();
+    await printer.cancelJob(ours, never);
+    expect(asked(OPERATION.cancelJob)).toBe(0);
+    expect(printer.counters["job-unproven"]).toBe(2);
   });
 });
 

@@ -124,7 +124,12 @@ export class ScriptedPrinter implements AsyncDisposable {
     this.#counts.set(socket, nth);
     this.headers.push(req.headers);
     req.on("error", () => {});
-    const message = async () => {
+    let read: Promise<IppMessage> | undefined;
+    const message = () => {
+      read ??= readMessage();
+      return read;
+    };
+    const readMessage = async () => {
       const chunks: Buffer[] = [];
       for await (const chunk of req as AsyncIterable<Buffer>) chunks.push(chunk);
       const decoded = decode(Buffer.concat(chunks));
