@@ -26,13 +26,15 @@ const room = (file: string) =>
 
 /** Design law 1: who may import whom inside agent/. The composition root, the commands and the demo wire, so they may all. */
 const MAY: Readonly<Record<string, readonly string[]>> = {
-  "agent/protocol": [],
+  "agent/settings": [],
+  "agent/protocol": ["agent/settings"],
   "agent/storage": [],
   "agent/cards": [],
-  "agent/config": ["agent/cards"],
+  "agent/config": ["agent/cards", "agent/settings"],
   "agent/release": ["agent/protocol", "agent/storage"],
   "agent/link": ["agent/protocol"],
-  "agent/central": ["agent/protocol", "agent/storage", "agent/cards"],
+  "agent/policy": ["agent/protocol", "agent/storage"],
+  "agent/central": ["agent/protocol", "agent/storage", "agent/cards", "agent/settings"],
   "agent/health": ["agent/release", "agent/storage"],
 };
 const WIRING = ["agent/agent.ts", "agent/main.ts", "agent/version.ts", "agent/commands", "agent/demo"];

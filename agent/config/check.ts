@@ -3,10 +3,10 @@ import type * as z from "zod/mini";
 import { GENERIC, PRESETS } from "../../drivers/readers/line/presets.ts";
 import { PRESET_NAMES } from "../../drivers/readers/line/settings.ts";
 import { PCPROX } from "../../drivers/readers/rfideas-sdk/settings.ts";
+import { keysOf, namesAt } from "../settings/key.ts";
+import type { KeyLines, KeyPath } from "../settings/key-lines.ts";
+import { nearest } from "../settings/nearest.ts";
 import type { ConfigCode, ConfigProblem } from "./config-error.ts";
-import { keysOf, namesAt } from "./key.ts";
-import type { KeyLines, KeyPath } from "./key-lines.ts";
-import { nearest } from "./nearest.ts";
 import { SCBK_PLACEHOLDER } from "./reader-keys.ts";
 import { type Checked, PLACEHOLDER, Schema } from "./schema.ts";
 

@@ -1,8 +1,8 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { KeyLines } from "../settings/key-lines.ts";
 import { check, holdsSecret, type TomlTable } from "./check.ts";
 import { type ConfigCode, ConfigError, type ConfigProblem } from "./config-error.ts";
-import { KeyLines } from "./key-lines.ts";
 import type { Checked } from "./schema.ts";
 
 type Camel<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : S;

@@ -1,4 +1,4 @@
-import { KeyLines, type KeyPath } from "./key-lines.ts";
+import { KeyLines, type KeyPath } from "../settings/key-lines.ts";
 
 /** A key of a table to be written, its value already in TOML. */
 export interface TomlEntry {

@@ -10,7 +10,20 @@ import { TAG_TYPE_NAMES } from "../../drivers/readers/twn4-simple/tag-types.ts";
 import { CardError } from "../cards/card-error.ts";
 import { DEFAULT_PIPELINES, MAX_TEXT, parsePipeline } from "../cards/pipeline.ts";
 import type { Kind } from "../cards/steps.ts";
-import { demand, flag, hostAndPort, key, line, list, name, network, oneOf, parsed, path, whole } from "./key.ts";
+import {
+  demand,
+  flag,
+  hostAndPort,
+  key,
+  line,
+  list,
+  name,
+  network,
+  oneOf,
+  parsed,
+  path,
+  whole,
+} from "../settings/key.ts";
 
 /** The keys of a [[reader]], one table for each family: a new family is one table and its name in `READERS`. */
 

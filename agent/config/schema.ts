@@ -17,7 +17,7 @@ import {
   path,
   text,
   whole,
-} from "./key.ts";
+} from "../settings/key.ts";
 import { READERS } from "./reader-keys.ts";
 
 /**

@@ -15,6 +15,18 @@ export const ENVELOPE_CODES = {
     what: "A message from the central server is signed well but says nothing that this agent understands.",
     next: "Bring agent and central server to the same version.",
   },
+  "envelope-schema-newer": {
+    what: "A message from the central server is for a newer version of this agent.",
+    next: "Update the agent; until then it goes on with what it has.",
+  },
+  "envelope-too-large": {
+    what: "A message from the central server is larger than the protocol allows.",
+    next: "Check that nothing answers in the central server's place.",
+  },
+  "envelope-root-unknown": {
+    what: "The central server's root document is not the one that this agent was set up to trust.",
+    next: "Check that the agent's configuration is from this central server: `policy_root` of [central] names the root.",
+  },
 } as const satisfies CodeTable;
 
 export class EnvelopeError extends codedError(ENVELOPE_CODES) {}
@@ -45,22 +57,46 @@ export function seal(content: object, privateKey: KeyObject): Envelope {
   };
 }
 
-/** Verifies over the exact bytes first; only then is the content parsed. */
-export function openManifest(envelope: Envelope, manifestKey: string): Manifest {
-  if (envelope.keyId !== keyIdOf(Buffer.from(manifestKey, "base64url"))) {
-    throw new EnvelopeError("envelope-key-unknown", envelope.keyId);
-  }
-  const payload = Buffer.from(envelope.payload, "base64url");
-  if (!verify(null, payload, publicKeyFromRaw(manifestKey), Buffer.from(envelope.signature, "base64url"))) {
-    throw new EnvelopeError("envelope-signature-wrong", envelope.keyId);
-  }
-  let content: unknown;
+/** True if `raw`'s private key made this signature over exactly these bytes. */
+export function isSignedBy(bytes: Uint8Array, signature: string, raw: string): boolean {
+  return verify(null, bytes, publicKeyFromRaw(raw), Buffer.from(signature, "base64url"));
+}
+
+/** Size first, then the signature over the exact bytes by the key that the envelope names among `keys`; only then is it parsed. */
+export function signedContent(
+  envelope: Envelope,
+  keys: readonly string[],
+  maxBytes: number,
+): { readonly bytes: Buffer; readonly content: unknown } {
+  const { keyId, payload, signature } = envelope;
+  if (payload.length > Math.ceil((maxBytes * 4) / 3))
+    throw new EnvelopeError("envelope-too-large", `${payload.length}`);
+  const raw = keys.find((key) => keyIdOf(Buffer.from(key, "base64url")) === keyId);
+  if (raw === undefined) throw new EnvelopeError("envelope-key-unknown", keyId);
+  const bytes = Buffer.from(payload, "base64url");
+  if (!isSignedBy(bytes, signature, raw)) throw new EnvelopeError("envelope-signature-wrong", keyId);
+  return { bytes, content: contentOf(bytes) };
+}
+
+/** What signed bytes say. */
+export function contentOf(bytes: Buffer): unknown {
   try {
-    content = JSON.parse(payload.toString("utf8"));
+    return JSON.parse(bytes.toString("utf8"));
   } catch (cause) {
     throw new EnvelopeError("envelope-content-invalid", "not JSON", { cause });
   }
-  const parsed = Manifest.safeParse(content);
+}
+
+/** SHA-256, hex. */
+export function hashOf(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+/** 100 manifests of the largest kind do not fit an answer; one does. */
+const MAX_MANIFEST_BYTES = 1_125_000;
+
+export function openManifest(envelope: Envelope, manifestKey: string): Manifest {
+  const parsed = Manifest.safeParse(signedContent(envelope, [manifestKey], MAX_MANIFEST_BYTES).content);
   if (!parsed.success) throw new EnvelopeError("envelope-content-invalid", "not a manifest");
   const { size, chunkSize, chunks } = parsed.data;
   if (chunks.length !== Math.ceil(size / chunkSize)) {

@@ -1,11 +1,15 @@
 import * as z from "zod/mini";
 import { CLAIM_HEADER, paths } from "./paths.ts";
+import { Policy, PolicySettings } from "./policy.ts";
 import { PROBLEMS, type ProblemCode } from "./problems.ts";
+import { Root, RootEnvelope, Version } from "./root.ts";
 import {
   AgentClaims,
   AgentSelf,
+  Base64Url,
   Credential,
   Envelope,
+  KeyId,
   LeaseAnswer,
   LeaseRenewal,
   Manifest,
@@ -16,6 +20,7 @@ import {
   Pin,
   Problem,
   Sha256,
+  Signature,
   Tap,
   TapAnswer,
   Time,
@@ -27,8 +32,10 @@ import {
 export const PUBLISHED = {
   AgentClaims,
   AgentSelf,
+  Base64Url,
   Credential,
   Envelope,
+  KeyId,
   LeaseAnswer,
   LeaseRenewal,
   Manifest,
@@ -37,12 +44,18 @@ export const PUBLISHED = {
   OutcomeAnswer,
   PersonalId,
   Pin,
+  Policy,
+  PolicySettings,
   Problem,
+  Root,
+  RootEnvelope,
   Sha256,
+  Signature,
   Tap,
   TapAnswer,
   Time,
   Uuid,
+  Version,
   Word,
 } as const;
 

@@ -40,11 +40,14 @@ export const Tap = z.strictObject({
 });
 export type Tap = z.infer<typeof Tap>;
 
+const KeyId = z.string().check(z.regex(/^[0-9a-f]{16}$/));
+const Signature = z.string().check(z.regex(/^[A-Za-z0-9_-]{86}$/));
+
 /** Bytes signed as they are: `payload` is base64url of the exact bytes, `signature` Ed25519 over them. */
 export const Envelope = z.strictObject({
-  keyId: z.string().check(z.regex(/^[0-9a-f]{16}$/)),
+  keyId: KeyId,
   payload: Base64Url,
-  signature: z.string().check(z.regex(/^[A-Za-z0-9_-]{86}$/)),
+  signature: Signature,
 });
 export type Envelope = z.infer<typeof Envelope>;
 
@@ -134,4 +137,4 @@ export type Problem = z.infer<typeof Problem>;
 /** Octets a JSON body may have, either way. 100 manifests of 16,384 chunks would be more: the server limits what it claims. */
 export const MAX_JSON_BYTES = 4 * 2 ** 20;
 
-export { Name, Sha256, Time, Uuid };
+export { Base64Url, KeyId, Name, Sha256, Signature, Time, Uuid };

@@ -13,6 +13,7 @@ import type { Claim, Ledger } from "./ledger.ts";
 import { hasEnded, type Release, resume } from "./machine.ts";
 import type { EntryRules } from "./pin-entry.ts";
 import type { Central } from "./ports.ts";
+import type { BlockingRules } from "./preflight.ts";
 import { ReleaseError } from "./release-error.ts";
 import { Reporter } from "./reporter.ts";
 import type { RamSpool } from "./spool.ts";
@@ -33,6 +34,8 @@ export interface LoopContext {
   readonly signal: (reader: string, signal: Signal) => void;
   /** The readers with a keypad, by name; any other takes cards alone, and no keys. */
   readonly keypads?: ReadonlyMap<string, EntryRules & { readonly printer: string }>;
+  /** What the policy says of printers, asked at each release; the defaults where absent. */
+  readonly blocking?: (() => BlockingRules) | undefined;
   /** Called at every stage of a tap. */
   readonly traced?: (trace: TapTrace, stage: Stage | "signal") => void;
 }
@@ -56,9 +59,9 @@ export class ReleaseLoop {
 
   constructor(context: LoopContext) {
     this.#context = context;
-    const { central, ledger, spool, clock, log } = context;
+    const { central, ledger, spool, clock, log, blocking } = context;
     for (const [name, printer] of context.printers) {
-      this.#executors.set(name, new PrinterExecutor({ printer, central, ledger, spool, clock, log }));
+      this.#executors.set(name, new PrinterExecutor({ printer, central, ledger, spool, clock, log, blocking }));
     }
     for (const [reader, rules] of context.keypads ?? []) {
       const keypad = new Keypad({

@@ -14,7 +14,7 @@ import { type FetchedDocument, fetchDocument } from "./document.ts";
 import type { Claim, Ledger } from "./ledger.ts";
 import { claimed, type Effect, firstEffect, type Input, type Release, type Step, step } from "./machine.ts";
 import type { Central } from "./ports.ts";
-import { blockingReasons } from "./preflight.ts";
+import { type BlockingRules, blockingReasons } from "./preflight.ts";
 import type { RamSpool } from "./spool.ts";
 import type { Stage } from "./trace.ts";
 
@@ -39,6 +39,8 @@ export interface ExecutorContext {
   readonly spool: RamSpool;
   readonly clock: Clock;
   readonly log: Log;
+  /** What the policy says now; the defaults where absent. */
+  readonly blocking?: (() => BlockingRules) | undefined;
 }
 
 /** Waits before the n-th new try, in ms. */
@@ -238,11 +240,11 @@ export class Run {
   }
 
   async #create(): Promise<Input> {
-    const { printer, clock } = this.#context;
+    const { printer, clock, blocking } = this.#context;
     const asked = this.#preflight ?? printer.state(this.#stop);
     this.#preflight = undefined; // good once, also where it failed
     const state = await asked;
-    const reasons = blockingReasons(state, printer.verdict, clock.monotonic());
+    const reasons = blockingReasons(state, printer.verdict, clock.monotonic(), blocking?.());
     if (reasons.length > 0) throw new PrinterError("printer-blocked", reasons.join(", "));
     // A second job beside one whose reply got lost would wait for its document, and keep this one waiting.
     const lost = this.#mayHaveCreated ? await this.#find(this.#stop) : undefined;

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { openapi, PUBLISHED } from "../../../agent/protocol/openapi.ts";
 import { CLAIM_HEADER, paths } from "../../../agent/protocol/paths.ts";
+import * as policy from "../../../agent/protocol/policy.ts";
 import { PROBLEMS } from "../../../agent/protocol/problems.ts";
+import * as root from "../../../agent/protocol/root.ts";
 import * as protocol from "../../../agent/protocol/schema.ts";
 
 const document = openapi();
@@ -49,7 +51,9 @@ test("every operation has its own id, a summary, and a description of each respo
 });
 
 test("every schema of the protocol is published, and nothing else", () => {
-  const schemas = Object.values(protocol).filter((value) => typeof value === "object" && "_zod" in value);
+  const schemas = [protocol, policy, root]
+    .flatMap((module): unknown[] => Object.values(module))
+    .filter((value) => typeof value === "object" && value !== null && "_zod" in value);
   expect(schemas.length).toBeGreaterThan(10);
   const published = Object.values(PUBLISHED) as unknown[];
   for (const schema of schemas) expect(published).toContain(schema);

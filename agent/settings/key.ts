@@ -137,7 +137,11 @@ function nodeOf(name: string, outer: AnySchema): KeyNode {
   let schema = outer;
   let needed = true;
   let byDefault: unknown;
-  while (schema instanceof z.ZodMiniDefault || schema instanceof z.ZodMiniOptional) {
+  while (
+    schema instanceof z.ZodMiniDefault ||
+    schema instanceof z.ZodMiniOptional ||
+    schema instanceof z.ZodMiniPrefault
+  ) {
     if (schema instanceof z.ZodMiniDefault) byDefault = schema._zod.def.defaultValue;
     needed = false;
     schema = schema._zod.def.innerType;

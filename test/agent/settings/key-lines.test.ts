@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { parse, stringify } from "smol-toml";
 import { describe, expect, it } from "vitest";
-import { KeyLines, type KeyPath } from "../../../agent/config/key-lines.ts";
+import { KeyLines, type KeyPath } from "../../../agent/settings/key-lines.ts";
 
 const DOCUMENT = `# [not.a.table]
 top = 1 # a = 2

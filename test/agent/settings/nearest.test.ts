@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { nearest } from "../../../agent/config/nearest.ts";
+import { nearest } from "../../../agent/settings/nearest.ts";
 
 const KEYS = ["name", "listen", "connect", "max_length", "min_length", "baud_rate"];
 
