@@ -1,36 +1,75 @@
-import { readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { type BuildOptions, build } from "esbuild";
+import { type Architecture, copyAddons, HOST, nativeAddons } from "./addons.ts";
+import { type BundledPackage, bundledFolders, bundledPackage, hidapi, licencesText } from "./licences.ts";
 
 /**
  * How the agent is run on a Pi. V8 lets its young generation grow to three times 16 MiB under a flood of taps and glibc
  * gives each thread an arena of its own, and neither gives it back; taps are short-lived, so small ones cost them little.
  * `run` alone: the central server's machine is no Pi. Node says at every start that its FFI is experimental; it is tested here.
+ * The package has its own Node beside the launcher.
  */
 const LAUNCHER = `#!/bin/sh
 export MALLOC_ARENA_MAX=2
 small=
 [ "\${1:-}" != run ] || small="--max-semi-space-size=1 --max-old-space-size=64 --optimize-for-size --v8-pool-size=1"
-exec "\${PRINTGATE_NODE:-node}" --disable-warning=ExperimentalWarning $small "$(dirname "$(readlink -f "$0")")/printgate.mjs" "$@"
+here=$(dirname "$(readlink -f "$0")")
+node=\${PRINTGATE_NODE:-$here/node}
+[ -x "$node" ] || node=node
+exec "$node" --disable-warning=ExperimentalWarning $small "$here/printgate.mjs" "$@"
 `;
 
+const ROOT = new URL("..", import.meta.url).pathname;
+
+export interface BundleTarget {
+  readonly architecture: Architecture;
+  /** Where that architecture's native addons are. */
+  readonly modules: string;
+}
+
+export interface Bundle {
+  readonly packages: readonly BundledPackage[];
+  /** Native addons that are not published for this architecture. */
+  readonly missing: readonly string[];
+}
+
+const HERE: BundleTarget = { architecture: HOST, modules: join(ROOT, "node_modules") };
+
 /**
- * Bundles the agent to dist/: ES modules, split so that a driver or command is loaded only when it is used.
- * Native addons stay outside; their packages are found in node_modules.
+ * Bundles the agent to `outdir`: ES modules, split so that a driver or command is loaded only when it is used, native addons,
+ * the licences of all that is in it, and the launcher. It needs nothing else but Node. Source maps are in `maps/`, apart.
  */
-export async function bundle(outdir: string): Promise<void> {
+export async function bundle(outdir: string, { architecture, modules }: BundleTarget = HERE): Promise<Bundle> {
   await rm(outdir, { recursive: true, force: true });
-  await build(await bundleOptions({ printgate: "agent/main.ts" }, outdir));
-  await writeFile(`${outdir}/printgate`, LAUNCHER, { mode: 0o755 });
+  const options = await bundleOptions({ printgate: "agent/main.ts" }, outdir);
+  const { metafile } = await build({
+    ...options,
+    external: [],
+    plugins: [nativeAddons()],
+    sourcemap: "external",
+    legalComments: "none",
+    metafile: true,
+  });
+  await mkdir(join(outdir, "maps"));
+  for (const name of await readdir(outdir)) {
+    if (name.endsWith(".map")) await rename(join(outdir, name), join(outdir, "maps", name));
+  }
+  const missing = await copyAddons(modules, architecture, join(outdir, "addons"));
+  const packages = await Promise.all([
+    ...bundledFolders(metafile).map((folder) => bundledPackage(join(ROOT, folder))),
+    hidapi(modules),
+  ]);
+  await writeFile(join(outdir, "LICENCES.txt"), licencesText(packages));
+  await writeFile(join(outdir, "printgate"), LAUNCHER, { mode: 0o755 });
+  return { packages, missing };
 }
 
 /** How our code is bundled wherever it runs outside a checkout. */
 export async function bundleOptions(entryPoints: Record<string, string>, outdir: string): Promise<BuildOptions> {
-  const root = new URL("..", import.meta.url).pathname;
-  const { version } = JSON.parse(await readFile(new URL("../package.json", import.meta.url), "utf8")) as {
-    version: string;
-  };
+  const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")) as { version: string };
   return {
-    absWorkingDir: root,
+    absWorkingDir: ROOT,
     entryPoints,
     outdir,
     bundle: true,
@@ -56,10 +95,11 @@ export async function bundleOptions(entryPoints: Record<string, string>, outdir:
 }
 
 if (import.meta.main) {
-  const outdir = new URL("../dist", import.meta.url).pathname;
-  await bundle(outdir);
-  const { size } = await stat(`${outdir}/printgate.mjs`);
+  const outdir = join(ROOT, "dist");
+  const { packages, missing } = await bundle(outdir);
+  const { size } = await stat(join(outdir, "printgate.mjs"));
+  const without = missing.length === 0 ? "" : `, without the native addon ${missing.join(", ")}`;
   process.stdout.write(
-    `dist/printgate: the launcher; dist/printgate.mjs (${(size / 1024).toFixed(0)} KiB) and its parts\n`,
+    `dist/printgate: the launcher; dist/printgate.mjs (${(size / 1024).toFixed(0)} KiB) and its parts${without}; ${packages.length} packages of others in it\n`,
   );
 }

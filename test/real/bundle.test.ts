@@ -1,19 +1,18 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { bundle } from "../../build/bundle.ts";
 
-/** In the checkout, so that the native addons are found. */
-const DIST = new URL("../../dist/", import.meta.url).pathname;
 const running = new Set<ChildProcess>();
 let folder: string;
 
 beforeAll(async () => {
-  await mkdir(DIST, { recursive: true });
-  folder = await mkdtemp(join(DIST, "test-"));
+  // Far from any node_modules: what the bundle needs is in it.
+  folder = await mkdtemp(join(tmpdir(), "printgate-bundle-"));
   await bundle(join(folder, "bundle"));
 }, 60_000);
 
@@ -117,3 +116,13 @@ product_id = 0x0410
   expect(await stopped(agent)).toBe(0);
   expect(await stopped(server)).toBe(0);
 }, 60_000);
+
+test("the licence of each package is in it, with its text, and no source map lies beside the code", async () => {
+  const licences = await readFile(join(folder, "bundle", "LICENCES.txt"), "utf8");
+  for (const name of ["undici", "zod", "pino", "node-hid", "hidapi", "serialport", "@peculiar/x509", "net-snmp"])
+    expect(licences).toMatch(new RegExp(`^${name} \\d[^ ]* \\(.*\\)$`, "m"));
+  expect(licences).toContain("Permission is hereby granted");
+  const names = await readdir(join(folder, "bundle"));
+  expect(names.filter((name) => name.endsWith(".map"))).toEqual([]);
+  expect(await readdir(join(folder, "bundle", "maps"))).toContain("printgate.mjs.map");
+});
