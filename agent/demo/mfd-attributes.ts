@@ -11,7 +11,7 @@ import {
 } from "../../drivers/printers/ipp/attributes.ts";
 import type { IppAttribute } from "../../drivers/printers/ipp/message.ts";
 import { TAG } from "../../drivers/printers/ipp/tags.ts";
-import { DOCUMENT_TIMEOUT_S, JOB_STATE, type MfdJob } from "./mfd-jobs.ts";
+import { DOCUMENT_TIMEOUT_S, type MfdJob } from "./mfd-jobs.ts";
 
 /** RFC 8011 5.4.11. */
 export const PRINTER_STATE = { idle: 3, processing: 4, stopped: 5 } as const;
@@ -25,6 +25,7 @@ export interface MfdState {
   readonly reasons: readonly string[];
   readonly accepting: boolean;
   readonly queued: number;
+  readonly counts: "pages" | "zero" | "never";
   /** Seconds since power on, from 1. */
   readonly upTime: number;
 }
@@ -131,7 +132,8 @@ export function jobAttributes(
 ): readonly IppAttribute[] {
   const time = (name: string, at: number | undefined) =>
     at === undefined ? attribute(name, TAG.noValue, null) : integer(name, seconds(at));
-  const pages = job.state === JOB_STATE.completed ? 1 : 0;
+  const pages = mfd.counts === "zero" ? 0 : (job.pagesClaimed ?? job.pages);
+  const counts = [integer("job-impressions-completed", pages), integer("job-media-sheets-completed", pages)];
   const all = [
     integer("job-id", job.id),
     uri("job-uri", `${mfd.uri}/${job.id}`),
@@ -147,8 +149,7 @@ export function jobAttributes(
     time("time-at-completed", job.endedAt),
     integer("job-printer-up-time", mfd.upTime),
     integer("job-k-octets", Math.ceil((job.document?.size ?? 0) / 1024)),
-    integer("job-impressions-completed", pages),
-    integer("job-media-sheets-completed", pages),
+    ...(mfd.counts === "never" ? [] : counts),
   ];
   return select(all, requested, "job-description");
 }

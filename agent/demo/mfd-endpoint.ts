@@ -1,10 +1,14 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
+import type { Socket } from "node:net";
+import { type Clock, pause } from "../../drivers/clock.ts";
 import { operationGroup, stringsOf, text } from "../../drivers/printers/ipp/attributes.ts";
 import { decode, encode } from "../../drivers/printers/ipp/codec.ts";
 import { IppCodecError, type IppGroup, type IppMessage } from "../../drivers/printers/ipp/message.ts";
 import { GROUP, STATUS } from "../../drivers/printers/ipp/tags.ts";
+import type { WireAct } from "./mfd-faults.ts";
+import { answerBadly, CutShort, left, shaped } from "./mfd-wire.ts";
 
 /** A request whose operation group is sound. */
 export interface IppRequest {
@@ -14,9 +18,6 @@ export interface IppRequest {
   readonly document: AsyncIterable<Uint8Array>;
 }
 
-/** The sender went away before the end of its request. */
-export class CutShort extends Error {}
-
 /** A status, and the groups that follow the operation group. */
 export interface IppReply {
   readonly code: number;
@@ -24,9 +25,12 @@ export interface IppReply {
 }
 
 export interface EndpointOptions {
+  readonly clock: Clock;
   /** PEM; with it the endpoint speaks TLS only. */
   readonly tls?: { readonly key: string; readonly cert: string } | undefined;
   readonly perform: (request: IppRequest) => Promise<IppReply>;
+  /** Called when a request's attributes are here; nothing happens to it before this resolves. What is to go wrong with it. */
+  readonly met: (message: IppMessage) => Promise<WireAct | undefined>;
   /** An error of ours, such as a full disk; the client gets server-error-internal-error. */
   readonly failed: (error: unknown) => void;
 }
@@ -44,6 +48,10 @@ export class IppEndpoint {
   readonly #options: EndpointOptions;
   readonly #server: Server;
   readonly #serving = new Set<Promise<void>>();
+  #host = "";
+  #port = 0;
+  #drops = false;
+  #work: Promise<void> = Promise.resolve();
 
   constructor(options: EndpointOptions) {
     this.#options = options;
@@ -55,6 +63,9 @@ export class IppEndpoint {
     this.#server = options.tls
       ? createTlsServer({ ...settings, ...options.tls }, serve)
       : createServer(settings, serve);
+    this.#server.on("connection", (socket: Socket) => {
+      if (this.#drops) socket.destroy();
+    });
   }
 
   /** Resolves with the port. */
@@ -62,21 +73,51 @@ export class IppEndpoint {
     this.#server.listen(port, host);
     await once(this.#server, "listening");
     const address = this.#server.address();
-    return typeof address === "object" && address !== null ? address.port : port;
+    this.#host = host;
+    this.#port = typeof address === "object" && address !== null ? address.port : port;
+    return this.#port;
   }
 
   breakConnections(): void {
     this.#server.closeAllConnections();
   }
 
+  /** New connections are closed as soon as they are made. */
+  drop(on: boolean): void {
+    this.#drops = on;
+    if (on) this.breakConnections();
+  }
+
+  /** With `on`, connections are refused; without, the port is listened on again. One follows the other, in order. */
+  refuse(on: boolean): Promise<void> {
+    this.#work = this.#work.then(() => (on ? this.#deafen() : this.#listenAgain()));
+    return this.#work;
+  }
+
   async close(): Promise<void> {
-    if (this.#server.listening) {
-      const closed = once(this.#server, "close");
-      this.#server.close();
-      this.#server.closeAllConnections();
-      await closed;
-    }
+    await this.#work;
+    await this.#deafen();
     await Promise.all(this.#serving);
+  }
+
+  async #deafen(): Promise<void> {
+    if (!this.#server.listening) return;
+    const closed = once(this.#server, "close");
+    this.#server.close();
+    this.#server.closeAllConnections();
+    await closed;
+  }
+
+  async #listenAgain(): Promise<void> {
+    for (let attempt = 0; !this.#server.listening; attempt++) {
+      try {
+        await this.listen(this.#host, this.#port);
+      } catch (error) {
+        // Somebody's outgoing connection may have the port for a moment.
+        if (attempt === 50) return this.#options.failed(error);
+        await pause(this.#options.clock, 100);
+      }
+    }
   }
 
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -88,13 +129,17 @@ export class IppEndpoint {
       return;
     }
     const body = bodyOf(request);
+    const { socket } = request;
     try {
       const head = await readHead(body);
-      const reply = head && encode(await this.#answer(head, body));
+      const act = head?.message && (await this.#options.met(head.message));
+      if (act?.does === "deaf") return await left(socket);
+      const taken = (document: AsyncIterable<Uint8Array>) => shaped(document, act, socket, this.#options.clock);
+      const reply = head && encode(await this.#answer(head, body, act, taken));
       // A refused document is taken to its end first: an answer in the middle of it would reach few clients.
       while ((await body.next()).done !== true);
       if (reply === undefined) response.writeHead(400).end();
-      else {
+      else if (act === undefined || !(await answerBadly(act, reply, response, socket))) {
         response.writeHead(200, { "content-type": "application/ipp", "content-length": reply.length }).end(reply);
       }
     } catch (error) {
@@ -103,28 +148,40 @@ export class IppEndpoint {
     }
   }
 
-  async #answer(head: Head, body: AsyncIterator<Uint8Array>): Promise<IppMessage> {
+  async #answer(
+    head: Head,
+    body: AsyncIterator<Uint8Array>,
+    act: WireAct | undefined,
+    taken: Taken,
+  ): Promise<IppMessage> {
     const known = VERSIONS.includes(head.version);
-    const { code, groups = [] } = known ? await this.#checked(head, body) : { code: STATUS.versionNotSupported };
+    const answer = async (): Promise<IppReply> => {
+      if (!known) return { code: STATUS.versionNotSupported };
+      return act?.does === "status" ? { code: act.code } : this.#checked(head, body, taken);
+    };
+    const { code, groups = [] } = await answer();
     const version = known ? head.version : NEWEST;
     const operation = operationGroup(text("status-message", `status 0x${code.toString(16).padStart(4, "0")}`));
     return { version, code, requestId: head.requestId, groups: [operation, ...groups], data: new Uint8Array() };
   }
 
-  async #checked(head: Head, body: AsyncIterator<Uint8Array>): Promise<IppReply> {
+  async #checked(head: Head, body: AsyncIterator<Uint8Array>, taken: Taken): Promise<IppReply> {
     const { message, requestId } = head;
     const operation = message?.groups[0];
     if (message === undefined || operation === undefined || requestId === 0) return { code: STATUS.badRequest };
     const code = unsound(message, operation);
     if (code !== undefined) return { code };
     try {
-      return await this.#options.perform({ message, operation, document: documentOf(message, body) });
+      return await this.#options.perform({ message, operation, document: taken(documentOf(message, body)) });
     } catch (error) {
       this.#options.failed(error);
       return { code: STATUS.internalError };
     }
   }
 }
+
+/** A document's bytes as this request takes them. */
+type Taken = (document: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>;
 
 function refusedByHttp({ method, url = "", headers }: IncomingMessage): number | undefined {
   if (!PATH.test(url)) return 404;

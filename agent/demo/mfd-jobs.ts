@@ -1,8 +1,10 @@
 import type { Clock } from "../../drivers/clock.ts";
+import type { JobFault } from "./mfd-faults.ts";
 
 /** RFC 8011 5.3.7. */
 export const JOB_STATE = {
   pending: 3,
+  pendingHeld: 4,
   processing: 5,
   processingStopped: 6,
   canceled: 7,
@@ -25,6 +27,10 @@ export interface MfdJob {
   processingAt: number | undefined;
   endedAt: number | undefined;
   document: MfdDocument | undefined;
+  /** Pages that are on paper. */
+  pages: number;
+  /** What the printer says of them, where that is something else. */
+  pagesClaimed: number | undefined;
 }
 
 export interface MfdDocument {
@@ -40,24 +46,40 @@ export interface MfdDocument {
 /** How long a created job waits for its document: multiple-operation-time-out, in seconds. */
 export const DOCUMENT_TIMEOUT_S = 60;
 
+export interface MfdQueueOptions {
+  /** Milliseconds that one job takes to print. */
+  readonly printMs: number;
+  /** Milliseconds that a job which is complete waits before it prints, as while it is rasterised. */
+  readonly pendingMs: number;
+  /** Of each document. */
+  readonly pages: number;
+  /** Paper of this job is out, and no more of it will come. */
+  readonly printed: (job: MfdJob) => void;
+  /** Paper is stuck in the printer; cleared after so long, or never. */
+  readonly jammed: (clearedAfterMs: number | undefined) => void;
+}
+
 /** The queue of a printer that prints one job after the other, on an injected clock. */
 export class MfdQueue {
-  /** Milliseconds that one job takes to print. */
   printMs: number;
+  /** What befalls the job that prints, or the next one that does. */
+  fault: JobFault | undefined;
+  /** Set: the next complete job waits at the panel for so long, or for ever. */
+  holdNext: { readonly releasedAfterMs: number | undefined } | undefined;
   readonly #clock: Clock;
-  readonly #printed: (job: MfdJob) => void;
+  readonly #options: MfdQueueOptions;
   #jobs: MfdJob[] = [];
   #serial = 0;
   #current: MfdJob | undefined;
   #halted = false;
   #cancelTimer = (): void => {};
-  readonly #timeouts = new Map<MfdJob, () => void>();
+  /** What ends a job's wait: for its document, for its turn, at the panel. */
+  readonly #waits = new Map<MfdJob, () => void>();
 
-  /** `printed` is called when a job's paper is out. */
-  constructor(clock: Clock, printMs: number, printed: (job: MfdJob) => void) {
+  constructor(clock: Clock, options: MfdQueueOptions) {
     this.#clock = clock;
-    this.printMs = printMs;
-    this.#printed = printed;
+    this.#options = options;
+    this.printMs = options.printMs;
   }
 
   get printing(): boolean {
@@ -90,27 +112,27 @@ export class MfdQueue {
       processingAt: undefined,
       endedAt: undefined,
       document: undefined,
+      pages: 0,
+      pagesClaimed: undefined,
     };
     this.#jobs.push(job);
-    this.#timeouts.set(
-      job,
-      this.#clock.after(DOCUMENT_TIMEOUT_S * 1000, () => this.abort(job)),
-    );
+    this.#wait(job, DOCUMENT_TIMEOUT_S * 1000, () => this.abort(job));
     return job;
   }
 
   /** The document began to arrive: the job no longer times out. */
   incoming(job: MfdJob): void {
-    this.#timeouts.get(job)?.();
-    this.#timeouts.delete(job);
+    this.#waits.get(job)?.();
+    this.#waits.delete(job);
   }
 
   /** The job has all its documents: it prints when its turn comes. */
   close(job: MfdJob): void {
     if (ended(job)) return;
-    this.incoming(job);
-    job.reasons = ["none"];
-    this.#next();
+    const held = this.holdNext;
+    this.holdNext = undefined;
+    if (held !== undefined) this.#hold(job, held.releasedAfterMs);
+    else this.#queue(job);
   }
 
   abort(job: MfdJob): void {
@@ -120,6 +142,12 @@ export class MfdQueue {
   /** False if the job has ended already. */
   cancel(job: MfdJob): boolean {
     return this.#end(job, JOB_STATE.canceled, "job-canceled-by-user");
+  }
+
+  /** Somebody releases at the panel whatever waits there. */
+  releaseHeld(): void {
+    this.holdNext = undefined;
+    for (const job of this.active) if (job.state === JOB_STATE.pendingHeld) this.#queue(job);
   }
 
   /** Stops or restarts the paper path; the job that was printing waits in it. */
@@ -139,26 +167,83 @@ export class MfdQueue {
 
   /** Power off and on: whatever was queued is gone, and so is the history. */
   forget(): void {
+    const halted = this.#halted;
+    this.#halted = true; // nothing begins to print in between
     for (const job of this.active) this.abort(job);
+    this.#halted = halted;
     this.#jobs = [];
+  }
+
+  /** The jobs that have ended are known no more. */
+  forgetEnded(): void {
+    this.#jobs = this.#jobs.filter((job) => !ended(job));
+  }
+
+  #wait(job: MfdJob, ms: number, then: () => void): void {
+    this.incoming(job);
+    this.#waits.set(job, this.#clock.after(ms, then));
+  }
+
+  #hold(job: MfdJob, releasedAfterMs: number | undefined): void {
+    this.incoming(job);
+    job.state = JOB_STATE.pendingHeld;
+    job.reasons = ["job-release-wait"];
+    if (releasedAfterMs !== undefined) this.#wait(job, releasedAfterMs, () => this.#queue(job));
+  }
+
+  #queue(job: MfdJob): void {
+    this.incoming(job);
+    job.state = JOB_STATE.pending;
+    const { pendingMs } = this.#options;
+    job.reasons = ["job-transforming"];
+    const ready = () => {
+      job.reasons = ["none"];
+      this.#next();
+    };
+    if (pendingMs === 0) ready();
+    else this.#wait(job, pendingMs, ready);
   }
 
   #next(): void {
     if (this.#halted || this.#current !== undefined) return;
-    const job = this.active.find(({ reasons }) => !reasons.includes("job-incoming"));
+    const job = this.active.find(({ state, reasons }) => state === JOB_STATE.pending && reasons.includes("none"));
     if (job === undefined) return;
     this.#current = job;
     job.processingAt = this.#clock.monotonic();
     this.#print(job);
   }
 
+  /** The next page, unless something befalls the job before it. */
   #print(job: MfdJob): void {
     job.state = JOB_STATE.processing;
     job.reasons = ["job-printing"];
-    this.#cancelTimer = this.#clock.after(this.printMs, () => {
-      this.#end(job, JOB_STATE.completed, "job-completed-successfully");
-      this.#printed(job);
+    if (this.fault !== undefined && job.pages >= this.fault.afterPages) {
+      const { fault } = this;
+      this.fault = undefined;
+      if (this.#befalls(job, fault)) return;
+    }
+    const { pages } = this.#options;
+    this.#cancelTimer = this.#clock.after(this.printMs / pages, () => {
+      job.pages += 1;
+      if (job.pages < pages) this.#print(job);
+      else this.#end(job, JOB_STATE.completed, "job-completed-successfully");
     });
+  }
+
+  /** True if no page comes for now. */
+  #befalls(job: MfdJob, fault: JobFault): boolean {
+    switch (fault.does) {
+      case "jam":
+        this.#options.jammed(fault.clearedAfterMs);
+        return true;
+      case "abort":
+        return this.#end(job, JOB_STATE.aborted, "aborted-by-system");
+      case "cancel-at-panel":
+        return this.#end(job, JOB_STATE.canceled, "job-canceled-at-device");
+      case "lie":
+        job.pagesClaimed = fault.counts === "all" ? this.#options.pages : job.pages;
+        return this.#end(job, JOB_STATE.completed, "job-completed-successfully");
+    }
   }
 
   #end(job: MfdJob, state: JobState, reason: string): boolean {
@@ -171,6 +256,7 @@ export class MfdQueue {
       this.#cancelTimer();
       this.#current = undefined;
     }
+    if (job.pages > 0) this.#options.printed(job);
     this.#next();
     return true;
   }

@@ -1,6 +1,5 @@
-import { createHash } from "node:crypto";
 import { renameSync } from "node:fs";
-import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Clock } from "../../drivers/clock.ts";
 import { attribute, booleanOf, groupsOf, numbersOf, stringsOf } from "../../drivers/printers/ipp/attributes.ts";
@@ -13,49 +12,12 @@ import {
   PRINTER_STATE,
   printerAttributes,
 } from "./mfd-attributes.ts";
-import { CutShort, IppEndpoint, type IppReply, type IppRequest } from "./mfd-endpoint.ts";
+import { MfdConditions } from "./mfd-conditions.ts";
+import { IppEndpoint, type IppReply, type IppRequest } from "./mfd-endpoint.ts";
+import type { MfdFault } from "./mfd-faults.ts";
+import { takeDocument } from "./mfd-intake.ts";
 import { JOB_STATE, type MfdDocument, type MfdJob, MfdQueue } from "./mfd-jobs.ts";
-
-export interface MfdOptions {
-  readonly clock: Clock;
-  /** Where the documents are written, one file each; without it they are only counted. */
-  readonly folder?: string;
-  /** 127.0.0.1 by default. */
-  readonly host?: string;
-  /** A free one by default. */
-  readonly port?: number;
-  /** PEM; with it the printer speaks ipps only. */
-  readonly tls?: { readonly key: string; readonly cert: string };
-  /** `urn:uuid:…` */
-  readonly uuid?: string;
-  /** document-format-supported, the default first. */
-  readonly formats?: readonly string[];
-  /** Milliseconds that a job takes to print; 40 by default. */
-  readonly printMs?: number;
-  /** An old printer, that has Print-Job only. */
-  readonly withoutCreateJob?: boolean;
-  /** Prints and reports as completed what it got of a document whose transfer was cut, as some real printers do. */
-  readonly lieCompleted?: boolean;
-  readonly onFirstByte?: (document: { jobId: number; name: string; at: number }) => void;
-  readonly onPrinted?: (print: Print) => void;
-}
-
-/** One document on paper. */
-export interface Print {
-  readonly jobId: number;
-  /** job-name. */
-  readonly name: string;
-  /** Hexadecimal, of the bytes that arrived. */
-  readonly sha256: string;
-  readonly size: number;
-  /** Monotonic ms at which the paper was out. */
-  readonly at: number;
-  /** Monotonic ms at which the first document byte arrived. */
-  readonly firstByteAt: number | undefined;
-  /** Only the beginning of the document arrived. */
-  readonly cut: boolean;
-  readonly file: string | undefined;
-}
+import type { MfdOptions, Print } from "./mfd-options.ts";
 
 // RFC 8011 B.1: those that a client of ours needs no name for.
 const ATTRIBUTES_NOT_SUPPORTED = 0x040b;
@@ -69,6 +31,8 @@ const EXTENSIONS: ReadonlyMap<string, string> = new Map([
   ["application/pdf", "pdf"],
   ["image/jpeg", "jpg"],
 ]);
+
+export type { MfdOptions, Print } from "./mfd-options.ts";
 
 /** Where documents wait for their turn, inside the folder. */
 const SPOOL = ".spool";
@@ -88,11 +52,8 @@ export class VirtualMfd {
   readonly #clock: Clock;
   readonly #queue: MfdQueue;
   readonly #endpoint: IppEndpoint;
-  readonly #troubles = new Set<string>();
+  readonly #conditions: MfdConditions;
   #poweredAt: number;
-  #accepting = true;
-  #busy = false;
-  #singleJob = false;
 
   /** Resolves when it listens. */
   static async start(options: MfdOptions): Promise<VirtualMfd> {
@@ -108,11 +69,28 @@ export class VirtualMfd {
     this.#options = options;
     this.#clock = options.clock;
     this.#poweredAt = this.#clock.monotonic();
-    this.#queue = new MfdQueue(this.#clock, options.printMs ?? 40, (job) => this.#printed(job));
+    const { printMs = 40, pendingMs = 0, pages = 1, lieCompleted = false } = options;
+    this.#queue = new MfdQueue(this.#clock, {
+      ...{ printMs, pendingMs, pages },
+      printed: (job) => this.#printed(job),
+      jammed: (clearedAfterMs) => this.#conditions.jam(clearedAfterMs),
+    });
     this.#endpoint = new IppEndpoint({
+      clock: this.#clock,
       tls: options.tls,
+      met: async ({ code }) => {
+        await options.onRequest?.(code);
+        return this.#conditions.meet(code);
+      },
       perform: (request) => this.#perform(request),
       failed: (error) => this.failures.push(error),
+    });
+    this.#conditions = new MfdConditions({
+      clock: this.#clock,
+      queue: this.#queue,
+      endpoint: this.#endpoint,
+      printsCut: lieCompleted,
+      powerCycle: () => this.powerCycle(),
     });
   }
 
@@ -121,29 +99,29 @@ export class VirtualMfd {
   }
 
   jam(): void {
-    this.#trouble("media-jam-error", true);
+    this.#conditions.jam();
   }
 
   clearJam(): void {
-    this.#trouble("media-jam-error", false);
+    this.#conditions.trouble("media-jam-error", false);
   }
 
   paperOut(): void {
-    this.#trouble("media-empty-error", true);
+    this.#conditions.trouble("media-empty-error", true);
   }
 
   paperIn(): void {
-    this.#trouble("media-empty-error", false);
+    this.#conditions.trouble("media-empty-error", false);
   }
 
   /** Somebody copies at the panel: every new job gets server-error-busy. */
   busy(on: boolean): void {
-    this.#busy = on;
+    this.#conditions.busy = on;
   }
 
   /** Takes one job at a time: while one is active, a second one gets server-error-busy. */
   singleJob(on: boolean): void {
-    this.#singleJob = on;
+    this.#conditions.singleJob = on;
   }
 
   /** How long the jobs that begin from now on take to print. */
@@ -152,11 +130,11 @@ export class VirtualMfd {
   }
 
   stopAccepting(): void {
-    this.#accepting = false;
+    this.#conditions.accepting = false;
   }
 
   startAccepting(): void {
-    this.#accepting = true;
+    this.#conditions.accepting = true;
   }
 
   /** Off and on: connections break, jobs and history are lost, ids and up-time begin again, a jam stays. */
@@ -166,26 +144,42 @@ export class VirtualMfd {
     this.#endpoint.breakConnections();
   }
 
+  /** Something goes wrong, from now on; what has a duration ends by itself. */
+  inject(fault: MfdFault): void {
+    this.#conditions.inject(fault);
+  }
+
+  /** A technician comes: every fault ends, jams are cleared, what waits at the panel is released. Resolves when it listens. */
+  heal(): Promise<void> {
+    return this.#conditions.heal();
+  }
+
+  /** The job of this name, if the printer still knows it. */
+  jobNamed(name: string): Readonly<MfdJob> | undefined {
+    return [...this.#queue.active, ...this.#queue.history].find((job) => job.name === name);
+  }
+
+  /** No job is on its way. */
+  get idle(): boolean {
+    return this.#queue.active.length === 0;
+  }
+
   async stop(): Promise<void> {
+    this.#conditions.stop();
     this.#queue.forget();
     await this.#endpoint.close();
     if (this.#options.folder !== undefined)
       await rm(join(this.#options.folder, SPOOL), { recursive: true, force: true });
   }
 
-  #trouble(reason: string, on: boolean): void {
-    if (on) this.#troubles.add(reason);
-    else this.#troubles.delete(reason);
-    this.#queue.halt(this.#troubles.size > 0);
-  }
-
-  #printed({ id: jobId, name, document }: MfdJob): void {
+  #printed({ id: jobId, name, document, pages }: MfdJob): void {
     if (document === undefined) return;
     const { folder } = this.#options;
     const file = folder && document.file && join(folder, basename(document.file));
     // What lies in the folder itself is on paper: nothing else ever appears there.
     if (file && document.file) this.#move(document.file, file);
-    const print: Print = { jobId, name, ...document, file, at: this.#clock.monotonic() };
+    const ofPages = this.#options.pages ?? 1;
+    const print: Print = { jobId, name, ...document, pages, ofPages, file, at: this.#clock.monotonic() };
     this.prints.push(print);
     this.#options.onPrinted?.(print);
   }
@@ -199,16 +193,18 @@ export class VirtualMfd {
   }
 
   get #state(): MfdState {
-    const busy = this.#busy || this.#queue.printing;
+    const { reasons, accepting, stopped } = this.#conditions;
+    const busy = this.#conditions.busy || this.#queue.printing;
     return {
       uri: this.uri,
       uuid: this.#options.uuid ?? "urn:uuid:7e1c5a0e-6f0b-4c53-9a54-6d0c2f7b9e11",
       operations: Object.values(OPERATION).filter((operation) => this.#offers(operation)),
       formats: this.#options.formats ?? ["application/pdf", "image/jpeg", "application/octet-stream"],
-      state: this.#troubles.size > 0 ? PRINTER_STATE.stopped : busy ? PRINTER_STATE.processing : PRINTER_STATE.idle,
-      reasons: [...this.#troubles],
-      accepting: this.#accepting,
+      state: stopped ? PRINTER_STATE.stopped : busy ? PRINTER_STATE.processing : PRINTER_STATE.idle,
+      reasons,
+      accepting,
       queued: this.#queue.active.length,
+      counts: this.#options.counts ?? "pages",
       upTime: this.#seconds(this.#clock.monotonic()),
     };
   }
@@ -226,6 +222,7 @@ export class VirtualMfd {
 
   async #perform(request: IppRequest): Promise<IppReply> {
     const { message, operation } = request;
+    if (!this.#conditions.keepsHistory) this.#queue.forgetEnded();
     if (!this.#offers(message.code)) return { code: STATUS.operationNotSupported };
     this.requests.set(message.code, (this.requests.get(message.code) ?? 0) + 1);
     switch (message.code) {
@@ -277,8 +274,8 @@ export class VirtualMfd {
   }
 
   async #created(operation: IppGroup, then: (job: MfdJob) => Promise<IppReply>): Promise<IppReply> {
-    if (!this.#accepting) return { code: STATUS.notAcceptingJobs };
-    if (this.#busy || (this.#singleJob && this.#queue.active.length > 0)) return { code: STATUS.busy };
+    const refusal = this.#conditions.refusal;
+    if (refusal !== undefined) return { code: refusal };
     const [name = "Untitled"] = stringsOf(operation, "job-name");
     const [user = "anonymous"] = stringsOf(operation, "requesting-user-name");
     return then(this.#queue.create(name, user));
@@ -312,7 +309,7 @@ export class VirtualMfd {
     if (taken.size > 0 || taken.cut) job.document ??= taken;
     if (taken.cut) {
       this.cuts.push({ jobId: job.id, name: job.name, size: taken.size });
-      if (this.#options.lieCompleted !== true || taken.size === 0) {
+      if (!this.#conditions.printsCut || taken.size === 0) {
         this.#queue.abort(job);
         if (taken.file !== undefined) await rm(taken.file, { force: true });
         return { code: STATUS.badRequest };
@@ -329,37 +326,24 @@ export class VirtualMfd {
 
   /** Undefined if this would be a second document. */
   async #take(job: MfdJob, chunks: AsyncIterable<Uint8Array>, extension: string): Promise<MfdDocument | undefined> {
-    const hash = createHash("sha256");
     const { folder } = this.#options;
     const path = folder && join(folder, SPOOL, `${String(job.serial).padStart(4, "0")}-job-${job.id}.${extension}`);
-    let file: FileHandle | undefined;
-    let firstByteAt: number | undefined;
-    let size = 0;
-    let cut = false;
     try {
-      for await (const chunk of chunks) {
-        if (chunk.length === 0) continue;
-        if (job.document !== undefined) return undefined;
-        if (firstByteAt === undefined) {
-          firstByteAt = this.#clock.monotonic();
+      return await takeDocument(
+        chunks,
+        path,
+        () => job.document !== undefined,
+        () => {
+          const at = this.#clock.monotonic();
           this.#queue.incoming(job);
-          this.#options.onFirstByte?.({ jobId: job.id, name: job.name, at: firstByteAt });
-          file = path ? await open(path, "w") : undefined;
-        }
-        hash.update(chunk);
-        size += chunk.length;
-        await file?.writeFile(chunk);
-      }
+          this.#options.onFirstByte?.({ jobId: job.id, name: job.name, at });
+          return at;
+        },
+      );
     } catch (error) {
-      if (!(error instanceof CutShort)) {
-        this.#queue.abort(job);
-        throw error;
-      }
-      cut = true;
-    } finally {
-      await file?.close();
+      this.#queue.abort(job);
+      throw error;
     }
-    return { sha256: hash.digest("hex"), size, firstByteAt, cut, file: file && path };
   }
 
   #getJobs(operation: IppGroup): IppReply {
