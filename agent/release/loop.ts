@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { type Clock, isoTime } from "../../drivers/clock.ts";
 import { CodedError, codeOf } from "../../drivers/coded-error.ts";
 import type { Log } from "../../drivers/log.ts";
@@ -230,9 +231,13 @@ export class ReleaseLoop {
       signal,
     );
     // The printer is asked while the central server thinks; both answers are met below.
-    const preflight = printer.state(signal);
+    // A turn later: what it costs to ask must not hold up the question that the person waits for.
+    const preflight = nextTurn().then(() => {
+      const state = printer.state(signal);
+      printer.prepare();
+      return state;
+    });
     preflight.catch(() => {}); // met where it is awaited, or not needed at all
-    printer.prepare();
     const answer = await asked;
     stage("answered");
     this.#count(answer.result);
