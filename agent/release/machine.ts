@@ -44,6 +44,8 @@ export interface Release {
   readonly trouble?: string;
   /** The job's state at the printer, as the latest look-up after the document had it; not kept over a restart. */
   readonly seen?: PrinterJobState;
+  /** The printer called it completed, and had counted no page of it; not kept over a restart. */
+  readonly blank?: true;
   readonly end?: {
     readonly word: Word;
     readonly reason: string;
@@ -251,13 +253,20 @@ function ended(state: Release, status: PrinterJobStatus): Step {
       ? end(state, "RETURNED", "not printed", givenUp.reason, status)
       : end(state, "IN_DOUBT", "unknown", givenUp.reason, status);
   }
-  if (status.state === "completed") return end(state, "DONE", "printed", "none", status);
+  if (status.state === "completed") return completed(state, status);
   const word = isBlank ? "not printed" : "unknown";
   // A cancel is somebody's decision; where the printer gives it as its own, it is a fault.
   const isDecision = status.state === "canceled" && !status.reasons.includes("aborted-by-system");
   return isDecision
     ? end(state, "CANCELED", word, "canceled-at-printer", status)
     : end(state, "ABORTED", word, "aborted-by-printer", status);
+}
+
+/** A printer that counts pages and counts none of a job printed none, whatever it calls that. The count may be late: it is read twice. */
+function completed(state: Release, status: PrinterJobStatus): Step {
+  if (!nothingCameOut(state, status)) return end(state, "DONE", "printed", "none", status);
+  if (state.blank !== true) return { state: { ...state, blank: true }, effects: [{ type: "lookUp" }] };
+  return end(state, "IN_DOUBT", "unknown", "completed-without-pages", status);
 }
 
 /**

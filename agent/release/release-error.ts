@@ -57,6 +57,10 @@ export const RELEASE_CODES = {
     what: "The printer stopped in the middle of the job and was not made to go on in time; the job was canceled there.",
     next: "Clear what its panel shows. If pages came out, look which, then decide; else tap again.",
   },
+  "completed-without-pages": {
+    what: "The printer calls the job completed, and counts no page of it, though it counts those of other jobs.",
+    next: "Look whether the paper came out, then decide. Look at the printer's job log: it may not have been able to read the document.",
+  },
   "canceled-at-printer": {
     what: "A person canceled the job at the printer's panel.",
     next: "Nothing: the job has ended. It can be sent again from the computer.",

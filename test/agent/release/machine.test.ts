@@ -433,6 +433,19 @@ describe("a job that stands", () => {
   });
 });
 
+test("completed without a page, at a printer that counts, is looked at once more, and is in doubt", () => {
+  const completed = (more: Partial<PrinterJobStatus>): Input => ({
+    ...{ type: "status", status: { id: 7, name: "c", state: "completed", reasons: [], ...more } },
+  });
+  const { state, effects } = step(stateOf("PRINTING"), completed({ impressions: 0 }));
+  expect(effects).toEqual([{ type: "lookUp" }]);
+  expect(step(state, completed({ impressions: 0 })).state.end).toMatchObject({
+    ...{ word: "unknown", reason: "completed-without-pages" },
+  });
+  for (const counts of [{ impressions: 2 }, { impressions: 0, sheets: 1 }, {}])
+    expect(step(state, completed(counts)).state.end?.word).toBe("printed");
+});
+
 describe("an end that nobody asked for", () => {
   const ending = (state: "canceled" | "aborted", reasons: string[]) =>
     step(stateOf("PRINTING"), { type: "status", status: { id: 7, name: "c", state, reasons, impressions: 0 } }).state;
