@@ -32,7 +32,7 @@ export interface Release {
    * Nothing of it was printed, for this reason: the claim goes back as soon as no job of ours is left at the printer, or
    * that cannot be learnt.
    */
-  readonly returning?: string;
+  readonly returning?: { readonly reason: string; readonly detail?: string };
   /** We canceled a job that the printer has, because it stood there too long. */
   readonly givenUp?: {
     readonly reason: string;
@@ -49,6 +49,8 @@ export interface Release {
   readonly end?: {
     readonly word: Word;
     readonly reason: string;
+    /** What the reason is about, for people. */
+    readonly detail?: string;
     readonly impressions?: number;
     readonly sheets?: number;
   };
@@ -59,12 +61,12 @@ export type Input =
   | { readonly type: "fetched" }
   | { readonly type: "created"; readonly job?: PrinterJob }
   /** Fetching, preflight, Create-Job or the ledger failed: no document byte left. */
-  | { readonly type: "failed"; readonly code: string; readonly retry: boolean }
+  | { readonly type: "failed"; readonly code: string; readonly retry: boolean; readonly detail?: string }
   /** "Bytes may leave" is on the disk. */
   | { readonly type: "durable" }
   | { readonly type: "sent"; readonly status: PrinterJobStatus }
   /** `notTaken`: it is certain that the printer has no byte of the document (nothing left, or Print-Job was refused). */
-  | { readonly type: "sendFailed"; readonly code: string; readonly notTaken: boolean }
+  | { readonly type: "sendFailed"; readonly code: string; readonly notTaken: boolean; readonly detail?: string }
   /** `overdue`: it has stood so for as long as it may (`mayStandMs`). */
   | { readonly type: "status"; readonly status: PrinterJobStatus; readonly overdue?: boolean }
   /** The printer answers, and does not know our job. `forgets`: it is one that keeps no job that has ended. */
@@ -137,25 +139,26 @@ export function step(state: Release, input: Input): Step {
 function beforeSending(state: Release, input: Input, retry: "fetch" | "create" | undefined): Step {
   if (input.type === "deadline") return returned(state, state.trouble ?? "release-deadline");
   if (input.type !== "failed") return { state, effects: [] };
-  if (!input.retry || retry === undefined) return returned(state, input.code);
+  if (!input.retry || retry === undefined) return returned(state, input.code, input.detail);
   return {
     state: { ...state, failures: state.failures + 1, trouble: input.code },
     effects: [{ type: "later", effect: retry }],
   };
 }
 
-function returned(state: Release, reason: string): Step {
-  if (state.phase === "CLAIMED") return end(state, "RETURNED", "not printed", reason);
+function returned(state: Release, reason: string, detail?: string): Step {
+  if (state.phase === "CLAIMED") return end(state, "RETURNED", "not printed", reason, undefined, detail);
   // A lost Create-Job reply may have left an empty job at the printer: the next one must not find it there.
-  return { state: { ...state, returning: reason }, effects: [{ type: "discard" }] };
+  const returning = { reason, ...(detail === undefined ? {} : { detail }) };
+  return { state: { ...state, returning }, effects: [{ type: "discard" }] };
 }
 
 /** The printer said that it took nothing, or nothing left; only paper speaks against that. */
-function leaving(state: Release, reason: string, input: Input): Step {
+function leaving(state: Release, { reason, detail }: NonNullable<Release["returning"]>, input: Input): Step {
   if (input.type !== "discarded" && input.type !== "deadline") return { state, effects: [] };
   if (state.phase === "SENDING" && input.type === "discarded" && input.paper === true)
-    return end(state, "IN_DOUBT", "unknown", reason);
-  return end(state, "RETURNED", "not printed", reason);
+    return end(state, "IN_DOUBT", "unknown", reason, undefined, detail);
+  return end(state, "RETURNED", "not printed", reason, undefined, detail);
 }
 
 function sending(state: Release, input: Input): Step {
@@ -163,7 +166,7 @@ function sending(state: Release, input: Input): Step {
     case "sent":
       return watching({ ...state, phase: "SENT", job: input.status }, { type: "status", status: input.status });
     case "sendFailed":
-      if (input.notTaken) return returned(state, input.code);
+      if (input.notTaken) return returned(state, input.code, input.detail);
       return { state: { ...state, broken: input.code }, effects: [{ type: "cancel" }, { type: "lookUp" }] };
     case "status":
       return state.broken === undefined ? { state, effects: [] } : afterBreak(state, input, state.broken);
@@ -295,12 +298,20 @@ export function mayStandMs(state: Release, { state: seen, reasons }: PrinterJobS
   }
 }
 
-function end(state: Release, phase: EndPhase, word: Word, reason: string, status?: PrinterJobStatus): Step {
-  const counts = {
+function end(
+  state: Release,
+  phase: EndPhase,
+  word: Word,
+  reason: string,
+  status?: PrinterJobStatus,
+  detail?: string,
+): Step {
+  const more = {
+    ...(detail === undefined ? {} : { detail }),
     ...(status?.impressions === undefined ? {} : { impressions: status.impressions }),
     ...(status?.sheets === undefined ? {} : { sheets: status.sheets }),
   };
-  return { state: { ...state, phase, end: { word, reason, ...counts } }, effects: [{ type: "settle" }] };
+  return { state: { ...state, phase, end: { word, reason, ...more } }, effects: [{ type: "settle" }] };
 }
 
 /**

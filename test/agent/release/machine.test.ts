@@ -43,7 +43,7 @@ const inputs: Input[] = [
   { type: "created" },
   { type: "created", job: { id: 7, name: "printgate-c" } },
   { type: "failed", code: "printer-busy", retry: true },
-  { type: "failed", code: "printer-blocked", retry: false },
+  { type: "failed", code: "printer-blocked", retry: false, detail: "media-jam" },
   { type: "durable" },
   ...statuses.map((status) => ({ type: "sent", status }) as const),
   { type: "sendFailed", code: "printer-timeout", notTaken: false },
@@ -65,7 +65,7 @@ const stateOf = (phase: Phase): Release => {
 const everyState: Release[] = PHASES.flatMap((phase) => [
   stateOf(phase),
   { ...stateOf(phase), broken: "printer-timeout" },
-  { ...stateOf(phase), returning: "printer-busy" },
+  { ...stateOf(phase), returning: { reason: "printer-busy" } },
   ...[true, false].flatMap((unbegun) => [
     { ...stateOf(phase), givenUp: { reason: "held-at-printer", unbegun } },
     { ...stateOf(phase), broken: "printer-timeout", givenUp: { reason: "printer-timeout", unbegun } },
@@ -331,6 +331,21 @@ describe("a claim goes back only when no job of ours is left at the printer", ()
     }
   });
 
+  test("what the reason is about goes with it", () => {
+    const detail = "sides=two-sided";
+    const failed: Input = { type: "failed", code: "printer-ticket-unsupported", retry: false, detail };
+    const sendFailed: Input = { type: "sendFailed", code: "printer-ticket-unsupported", notTaken: true, detail };
+    const starts = [
+      ["CLAIMED", failed],
+      ["FETCHED", failed],
+      ["SENDING", sendFailed],
+    ] as const;
+    for (const [phase, input] of starts) {
+      const { state } = step(stateOf(phase), input);
+      expect((hasEnded(state) ? state : step(state, { type: "discarded" }).state).end?.detail).toBe(detail);
+    }
+  });
+
   test("nothing but the end of the discarding moves it", () => {
     for (const state of open.filter(({ returning }) => returning !== undefined)) {
       for (const input of inputs.filter(({ type }) => type !== "discarded" && type !== "deadline"))
@@ -340,7 +355,8 @@ describe("a claim goes back only when no job of ours is left at the printer", ()
 
   test("paper from a job that should have none is doubt once bytes may have left, and only then", () => {
     const word = (phase: Phase) =>
-      step({ ...stateOf(phase), returning: "printer-busy" }, { type: "discarded", paper: true }).state.end?.word;
+      step({ ...stateOf(phase), returning: { reason: "printer-busy" } }, { type: "discarded", paper: true }).state.end
+        ?.word;
     expect(["FETCHED", "CREATED", "SENDING"].map((phase) => word(phase as Phase))).toEqual([
       "not printed",
       "not printed",
