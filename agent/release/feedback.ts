@@ -36,7 +36,11 @@ export function signalForEnd(release: Release, jobs: readonly TracedJob[]): Sign
   if (release.end === undefined) return undefined;
   if (release.end.word === "printed") return jobs.every(({ word }) => word === "printed") ? "printed" : undefined;
   if (release.end.reason === "canceled-at-printer") return undefined; // the person did it
-  return isPrinterCode(release.end.reason) ? "printer-blocked" : "fault";
+  return isPrinters(release.end.reason) ? "printer-blocked" : "fault";
+}
+
+function isPrinters(reason: string): boolean {
+  return isPrinterCode(reason) || reason === "held-at-printer" || reason === "stopped-at-printer";
 }
 
 /** Pure: what the person waits for while a job goes on; undefined where it goes on by itself. */

@@ -33,6 +33,8 @@ const ReleaseRecord = z.object({
   failures: z.int(),
   job: z.optional(Job),
   broken: z.optional(z.string()),
+  returning: z.optional(z.object({ reason: z.string(), detail: z.optional(z.string()) })),
+  givenUp: z.optional(z.object({ reason: z.string(), unbegun: z.boolean() })),
   trouble: z.optional(z.string()),
   end: z.optional(
     z.object({

@@ -8,10 +8,10 @@ import { openManifest } from "../protocol/envelope.ts";
 import type { Credential, Manifest, TapAnswer } from "../protocol/schema.ts";
 import { Claims } from "./claims.ts";
 import { PrinterExecutor } from "./executor.ts";
-import { signalForAnswer, signalForEnd, signalForFailure } from "./feedback.ts";
+import { signalForAnswer, signalForEnd, signalForFailure, signalForWait } from "./feedback.ts";
 import { Keypad } from "./keypad.ts";
 import type { Claim, Ledger } from "./ledger.ts";
-import { hasEnded, type Release, resume } from "./machine.ts";
+import { hasEnded, orphaned, type Release, resume } from "./machine.ts";
 import type { EntryRules } from "./pin-entry.ts";
 import type { Central } from "./ports.ts";
 import type { BlockingRules } from "./preflight.ts";
@@ -110,7 +110,7 @@ export class ReleaseLoop {
       const start = resume(entry.release, trusted);
       log.warn({ claim: entry.claimId, phase: entry.release.phase, printer: entry.printer }, "resuming a release");
       // Without its printer nobody can look the job up; that it was not sent is known all the same.
-      const state = executor === undefined && !hasEnded(start.state) ? orphaned(entry.release) : start.state;
+      const state = executor === undefined && !hasEnded(start.state) ? orphaned(start.state) : start.state;
       ledger.record(entry.claimId, state, this.#now(), false).catch((error: unknown) => {
         // The next start finds the entry as it was, and comes to the same conclusion.
         this.#count(codeOf(error));
@@ -294,9 +294,20 @@ export class ReleaseLoop {
         manifest,
         ...(index === 0 ? { preflight, stage: (name: Stage) => this.#stage(trace, name, at) } : {}),
         leaseUntil: () => this.#claims.leaseUntil(claim.claimId),
+        waits: this.#waits(trace),
         ended: (release) => this.#ended(claim, release),
       });
     }
+  }
+
+  /** Tells the person what one job waits for: once, until it is something else. */
+  #waits(trace: TapTrace): (release: Release) => void {
+    let told: Signal | undefined;
+    return (release) => {
+      const signal = signalForWait(release);
+      if (signal !== undefined && signal !== told) this.#tell(trace, signal);
+      told = signal;
+    };
   }
 
   /** A manifest that does not hold is not printed; its claim runs out at the server, which an administrator sees. */
@@ -378,8 +389,4 @@ export class ReleaseLoop {
   #count(name: string): void {
     this.counters[name] = (this.counters[name] ?? 0) + 1;
   }
-}
-
-function orphaned(release: Release): Release {
-  return { ...release, phase: "IN_DOUBT", end: { word: "unknown", reason: "printer-not-configured" } };
 }

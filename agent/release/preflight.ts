@@ -1,4 +1,4 @@
-import type { PrinterState, PrinterVerdict } from "../../drivers/printer.ts";
+import type { PrinterCode, PrinterState, PrinterVerdict } from "../../drivers/printer.ts";
 import { BLOCKING_CONDITIONS, type Condition, conditionOf } from "../protocol/conditions.ts";
 
 /** What the policy says of it. */
@@ -50,4 +50,11 @@ function isExcused(conditions: readonly string[], ignored: (word: string) => boo
     (word) => BY_DEFAULT.has(conditionOf(word) ?? word) || conditionOf(word) === undefined,
   );
   return stopping.length > 0 && stopping.every(ignored);
+}
+
+/** A printer that only has no room, or takes no jobs just now, is one to wait for; anything else wants a hand. */
+export function blockCode(reasons: readonly string[]): PrinterCode {
+  const isFull = (reason: string) => reason.startsWith("spool-area-full");
+  if (!reasons.every((reason) => isFull(reason) || reason === "not-accepting-jobs")) return "printer-blocked";
+  return reasons.some(isFull) ? "printer-spool-full" : "printer-not-accepting";
 }

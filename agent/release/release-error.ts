@@ -45,6 +45,22 @@ export const RELEASE_CODES = {
     what: "The printer took the whole document and then no longer knew the job.",
     next: "Look whether the paper came out, then decide. The printer may have been switched off, or keeps no job history.",
   },
+  "no-job-history": {
+    what: "The printer took the whole document and has forgotten the job, as it does with each that has ended.",
+    next: "It was most likely printed; look whether the paper came out, then decide. Its firmware may offer a job history or log to switch on.",
+  },
+  "held-at-printer": {
+    what: "The printer kept the job waiting for a PIN or a button at its panel, and nobody came; it was canceled there.",
+    next: "Tap again and follow the panel. To print without it, switch off private or secure print for the agent on the printer.",
+  },
+  "stopped-at-printer": {
+    what: "The printer stopped in the middle of the job and was not made to go on in time; the job was canceled there.",
+    next: "Clear what its panel shows. If pages came out, look which, then decide; else tap again.",
+  },
+  "completed-without-pages": {
+    what: "The printer calls the job completed, and counts no page of it, though it counts those of other jobs.",
+    next: "Look whether the paper came out, then decide. Look at the printer's job log: it may not have been able to read the document.",
+  },
   "canceled-at-printer": {
     what: "A person canceled the job at the printer's panel.",
     next: "Nothing: the job has ended. It can be sent again from the computer.",

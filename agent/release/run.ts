@@ -5,18 +5,19 @@ import {
   type JobRequest,
   type Printer,
   PrinterError,
-  type PrinterJobState,
   type PrinterJobStatus,
   type PrinterState,
 } from "../../drivers/printer.ts";
 import type { Manifest } from "../protocol/schema.ts";
+import { discardJob, OVER } from "./discard.ts";
 import { type FetchedDocument, fetchDocument } from "./document.ts";
 import type { Claim, Ledger } from "./ledger.ts";
 import { claimed, type Effect, firstEffect, type Input, type Release, type Step, step } from "./machine.ts";
 import type { Central } from "./ports.ts";
-import { type BlockingRules, blockingReasons } from "./preflight.ts";
+import { type BlockingRules, blockCode, blockingReasons } from "./preflight.ts";
 import type { RamSpool } from "./spool.ts";
 import type { Stage } from "./trace.ts";
+import { Watch } from "./watch.ts";
 
 /** One claimed job on its way. `start` is where a restarted agent goes on; without it the job is new. */
 export interface Work {
@@ -29,6 +30,8 @@ export interface Work {
   /** Monotonic ms until which the claim is ours; moved on by renewals. */
   leaseUntil(): number;
   stage?(stage: Stage): void;
+  /** The release has to wait, or what it waits for has changed. */
+  waits?(release: Release): void;
   ended(release: Release): void;
 }
 
@@ -47,13 +50,11 @@ export interface ExecutorContext {
 const RETRY_MS = [1000, 1000, 2000, 3000, 5000, 8000] as const;
 /** How long a claim is held while the printer is not ready: about as long as a person waits. */
 const PATIENCE_MS = 60_000;
-/** How long a printer may say nothing of a job before it is in doubt. */
-const SILENCE_MS = 10 * 60_000;
-/** How long a job may stand at the printer with no change before it is in doubt, because all others wait behind it. */
-const STANDSTILL_MS = 60 * 60_000;
 /** Printer and central codes after which another try may succeed while the person still stands there. */
 const RETRYABLE: ReadonlySet<string> = new Set([
   "printer-busy",
+  "printer-not-accepting",
+  "printer-spool-full",
   "printer-unavailable",
   "printer-unreachable",
   "printer-timeout",
@@ -64,19 +65,20 @@ const RETRYABLE: ReadonlySet<string> = new Set([
   "document-truncated",
 ]);
 /**
- * With Print-Job these replies mean that the printer took no job at all. Others do not: device-error comes with a job that
- * waits for its jam to be cleared, job-canceled with one that may have put out pages (RFC 8011 B.1.5.5, B.1.5.9).
+ * These replies to a document mean that the printer took none. Others do not: device-error comes with a job that waits
+ * for its jam to be cleared, job-canceled with one that may have put out pages (RFC 8011 B.1.5.5, B.1.5.9).
  */
 const REFUSALS: ReadonlySet<string> = new Set([
-  "printer-refused",
   "printer-busy",
   "printer-not-accepting",
   "printer-format-unsupported",
+  "printer-ticket-unsupported",
+  "printer-account-refused",
   "printer-auth-required",
   "printer-auth-refused",
   "printer-auth-unsupported",
+  "printer-job-unknown",
 ]);
-const OVER: ReadonlySet<PrinterJobState> = new Set(["canceled", "aborted", "completed"]);
 /** No document is begun this close to the end of the lease, in ms. */
 const LEASE_MARGIN_MS = 1000;
 
@@ -91,14 +93,12 @@ export class Run {
   #document: Promise<FetchedDocument> | undefined;
   readonly #download = new AbortController();
   #preflight: Promise<PrinterState> | undefined;
+  #validated: Promise<void> | undefined;
   /** True once an empty job of ours may stand at the printer. */
   #mayHaveCreated: boolean;
   #cancelGiveUp = () => {};
   #started = 0;
-  #heard = 0;
-  #moved = 0;
-  #lastSeen = "";
-  #lookUps = 0;
+  readonly #watch = new Watch();
 
   constructor(context: ExecutorContext, work: Work, stop: AbortSignal, counters: Record<string, number>) {
     this.#context = context;
@@ -143,19 +143,15 @@ export class Run {
   async toEnd(): Promise<void> {
     const { clock, log } = this.#context;
     this.#cancelGiveUp();
-    this.#started = this.#heard = this.#moved = clock.monotonic();
+    this.#started = clock.monotonic();
+    this.#watch.begin(this.#started);
     const effects: Effect[] = [...(this.#work.start?.effects ?? [firstEffect])];
     try {
       for (let effect = effects.shift(); effect !== undefined; effect = effects.shift()) {
         const input = await this.#perform(effect);
         if (input === "abandon") return;
         if (input === undefined) continue;
-        const next = step(this.#state, input);
-        const moved = next.state.phase !== this.#state.phase;
-        this.#state = next.state;
-        // SENDING was written, with its fsync, before the machine was told.
-        if (moved && next.state.phase !== "SENDING") this.#record();
-        effects.push(...next.effects);
+        effects.push(...this.#step(input));
       }
     } catch (error) {
       // A defect of ours. It must not keep the claim for ever: what was not sent goes back, the rest is in doubt.
@@ -165,14 +161,29 @@ export class Run {
       );
       this.#count("internal-error");
       if (this.#state.end === undefined) {
-        this.#state = step(this.#state, { type: "deadline" }).state;
-        this.#record();
+        this.#step({ type: "deadline" });
+        // Whether an empty job is left at the printer is not worth a second defect.
+        if (this.#state.end === undefined) this.#step({ type: "discarded" });
         this.#settle();
       }
     } finally {
       this.#download.abort();
       this.#discard();
     }
+  }
+
+  #step(input: Input): readonly Effect[] {
+    const before = this.#state;
+    const { state, effects } = step(before, input);
+    this.#state = state;
+    const isNews =
+      state.phase !== before.phase || state.returning !== before.returning || state.givenUp !== before.givenUp;
+    // SENDING was written, with its fsync, before the machine was told.
+    if (isNews && input.type !== "durable") this.#record();
+    if (state.givenUp !== undefined && before.givenUp === undefined)
+      this.#watch.gaveUp(this.#context.clock.monotonic());
+    if (state.seen !== before.seen || state.trouble !== before.trouble) this.#work.waits?.(state);
+    return effects;
   }
 
   #perform(effect: Effect): Promise<Input | "abandon" | undefined> {
@@ -183,6 +194,7 @@ export class Run {
           if (manifest === undefined) throw new Error("resumed work has no document");
           const cut = () => this.#download.abort();
           this.#stop.addEventListener("abort", cut, { once: true });
+          this.#validated ??= this.#validate();
           await this.#fetch(manifest).finally(() => this.#stop.removeEventListener("abort", cut));
           this.#work.stage?.("fetched");
           return { type: "fetched" };
@@ -196,8 +208,9 @@ export class Run {
       case "lookUp":
         return this.#lookUp();
       case "cancel":
+        return this.#cancel();
       case "discard":
-        return this.#cancel(effect.type);
+        return this.#discardJob();
       case "later":
         return this.#later(effect.effect);
       case "settle":
@@ -245,7 +258,10 @@ export class Run {
     this.#preflight = undefined; // good once, also where it failed
     const state = await asked;
     const reasons = blockingReasons(state, printer.verdict, clock.monotonic(), blocking?.());
-    if (reasons.length > 0) throw new PrinterError("printer-blocked", reasons.join(", "));
+    if (reasons.length > 0) throw new PrinterError(blockCode(reasons), reasons.join(", "));
+    const validated = this.#validated ?? this.#validate();
+    this.#validated = undefined;
+    await validated;
     // A second job beside one whose reply got lost would wait for its document, and keep this one waiting.
     const lost = this.#mayHaveCreated ? await this.#find(this.#stop) : undefined;
     // Some show a job that waits for its document as held.
@@ -254,6 +270,14 @@ export class Run {
     const job = await printer.createJob(this.#request, this.#stop);
     this.#work.stage?.("created");
     return job === undefined ? { type: "created" } : { type: "created", job };
+  }
+
+  /** Begun while the document is fetched, when the printer has said that it is there; it hardly ever asks anything. */
+  #validate(): Promise<void> {
+    const { printer } = this.#context;
+    const validated = (this.#preflight ?? Promise.resolve()).then(() => printer.validate(this.#request, this.#stop));
+    validated.catch(() => {}); // met where it is awaited
+    return validated;
   }
 
   async #recordIntent(): Promise<Input> {
@@ -288,28 +312,26 @@ export class Run {
       this.#count(code);
       this.#context.log.error({ claim: this.#work.claim.claimId, code, err: error }, "sending the document broke");
       const nothingSent = error instanceof PrinterError && error.nothingSent;
-      return { type: "sendFailed", code, notTaken: nothingSent || (job === undefined && REFUSALS.has(code)) };
+      const isRefused = REFUSALS.has(code) || (job === undefined && code === "printer-refused");
+      return { type: "sendFailed", code, notTaken: nothingSent || isRefused };
     } finally {
       this.#discard(); // the next document may need the memory
-      this.#heard = this.#moved = this.#context.clock.monotonic();
+      this.#watch.begin(this.#context.clock.monotonic());
     }
   }
 
   async #lookUp(): Promise<Input | "abandon"> {
     const { printer, clock } = this.#context;
-    await pause(clock, this.#pollMs(), this.#stop);
+    await pause(clock, this.#watch.pauseMs(), this.#stop);
     // What is at the printer goes on without us; the next start looks it up.
     if (this.#stop.aborted) return "abandon";
-    const now = clock.monotonic();
-    if (now - this.#heard > SILENCE_MS || now - this.#moved > STANDSTILL_MS) return { type: "deadline" };
+    if (this.#watch.isSilent(clock.monotonic())) return { type: "deadline" };
     try {
       const { job } = this.#state;
       const status = job === undefined ? await this.#find(this.#stop) : await printer.jobStatus(job, this.#stop);
-      this.#heard = clock.monotonic();
-      const seen = JSON.stringify(status);
-      if (seen !== this.#lastSeen) this.#moved = this.#heard;
-      this.#lastSeen = seen;
-      return status === undefined ? { type: "gone" } : { type: "status", status };
+      const overdue = this.#watch.heard(clock.monotonic(), this.#state, status);
+      if (status !== undefined) return { type: "status", status, overdue };
+      return { type: "gone", forgets: printer.quirks?.some(({ name }) => name === "no-job-history") === true };
     } catch (error) {
       this.#count(codeOf(error));
       return { type: "lookupFailed" };
@@ -320,33 +342,41 @@ export class Run {
     return this.#context.printer.findJob(this.#request.name, this.#request.user, signal);
   }
 
-  /** At once, then every 0.5 s while the person stands there, then slower. */
-  #pollMs(): number {
-    const n = this.#lookUps++;
-    if (n === 0) return 0;
-    if (n <= 10) return 500;
-    return n <= 15 ? 1000 : n <= 20 ? 2000 : 5000;
-  }
-
-  /** Best effort: what it misses, the look-up that follows, or the printer's own time-out, ends. */
-  async #cancel(why: "cancel" | "discard"): Promise<undefined> {
-    const { printer, log } = this.#context;
-    if (!this.#mayHaveCreated) return;
-    // With the agent stopping this is still worth one bounded try; the driver has a deadline of its own.
+  /** Best effort: the look-up that follows shows what came of it. */
+  async #cancel(): Promise<undefined> {
+    const { printer } = this.#context;
     const { signal } = new AbortController();
     try {
       const job = this.#state.job ?? (await this.#find(signal));
       if (job !== undefined) await printer.cancelJob(job, signal);
     } catch (error) {
-      this.#count(`${why}-failed`);
-      log.warn({ claim: this.#work.claim.claimId, code: codeOf(error) }, `${why} at the printer failed`);
+      this.#failedAtPrinter("cancel", error);
     }
+  }
+
+  async #discardJob(): Promise<Input> {
+    const { printer, clock } = this.#context;
+    if (!this.#mayHaveCreated) return { type: "discarded" };
+    const left = await discardJob({
+      ...{ printer, clock, stop: this.#stop, job: this.#state.job },
+      find: (signal) => this.#find(signal),
+      failed: (error) => this.#failedAtPrinter("discard", error),
+    });
+    const paper = left?.state === "completed" || (left?.impressions ?? 0) > 0 || (left?.sheets ?? 0) > 0;
+    return { type: "discarded", paper };
+  }
+
+  #failedAtPrinter(what: "cancel" | "discard", error: unknown): void {
+    this.#count(`${what}-failed`);
+    const { log } = this.#context;
+    log.warn({ claim: this.#work.claim.claimId, code: codeOf(error) }, `${what} at the printer failed`);
   }
 
   async #later(effect: "fetch" | "create"): Promise<Input | "abandon" | undefined> {
     const { clock } = this.#context;
     const wait = RETRY_MS[Math.min(this.#state.failures, RETRY_MS.length) - 1] ?? RETRY_MS[0];
     if (clock.monotonic() + wait - this.#started > PATIENCE_MS) return { type: "deadline" };
+    this.#validated = undefined; // it may have been what failed
     await pause(clock, wait, this.#stop);
     if (effect === "fetch") this.#document = undefined;
     return this.#perform({ type: effect });

@@ -7,6 +7,7 @@ import {
   type PrinterJob,
   type PrinterJobState,
   type PrinterJobStatus,
+  type PrinterQuirk,
   type PrinterState,
   type PrinterVerdict,
 } from "../../drivers/printer.ts";
@@ -15,8 +16,16 @@ import {
 export const CUT_FATES = ["aborted", "completed", "waits-for-data", "forgotten", "prints-part-and-aborts"] as const;
 export type CutFate = (typeof CUT_FATES)[number];
 
-/** What becomes of a job whose document came whole; one step at each look of whoever watches. */
-export const JOB_FATES = ["prints", "aborts-blank", "aborts-after-a-page", "canceled-at-panel", "forgotten"] as const;
+/** What becomes of a job whose document came whole; one step at each look of whoever watches. `held` and `jams` are for ever. */
+export const JOB_FATES = [
+  "prints",
+  "aborts-blank",
+  "aborts-after-a-page",
+  "canceled-at-panel",
+  "forgotten",
+  "held",
+  "jams",
+] as const;
 export type JobFate = (typeof JOB_FATES)[number];
 
 export type SendFault = "breaks" | "reply-lost" | "nothing-sent" | PrinterCode;
@@ -36,6 +45,8 @@ export interface SimJob {
   /** What really came out. */
   paper: "none" | "part" | "whole";
   looks: number;
+  /** Looks until a cancel takes effect; undefined if none was asked for. */
+  stopping: number | undefined;
 }
 
 /** A printer in memory that does what its public fields say, and remembers all that was asked of it, in order. */
@@ -59,6 +70,11 @@ export class SimPrinter implements Printer {
   jobFate: JobFate = "prints";
   /** How many looks a job is pending, and how many it is processing, before it ends. */
   pace = { pending: 1, processing: 1 };
+  /** False for a printer that tells no impressions. */
+  counts = true;
+  /** How many looks a cancel takes. */
+  cancelLooks = 0;
+  quirks: PrinterQuirk[] = [];
   /** Set to keep the next call of this name from being answered until it is aborted. */
   hangs = new Set<string>();
   #ids = 0;
@@ -121,7 +137,7 @@ export class SimPrinter implements Printer {
     job.whole = true;
     job.reasons = [];
     if (fault === "reply-lost") throw new PrinterError("printer-timeout", "the reply was lost");
-    return statusOf(job);
+    return this.#statusOf(job);
   }
 
   async jobStatus(target: PrinterJob, signal: AbortSignal): Promise<PrinterJobStatus | undefined> {
@@ -137,7 +153,15 @@ export class SimPrinter implements Printer {
   async cancelJob(target: PrinterJob, signal: AbortSignal): Promise<void> {
     await this.#called("cancelJob", signal, this.cancelFaults);
     const job = this.#known(target);
-    if (job === undefined || isOver(job)) return;
+    if (job === undefined || isOver(job) || job.stopping !== undefined) return;
+    job.stopping = this.cancelLooks;
+    job.reasons = ["processing-to-stop-point"];
+    this.#stopped(job);
+  }
+
+  /** Each look brings a job that is to stop nearer to it. */
+  #stopped(job: SimJob): void {
+    if (job.stopping === undefined || job.stopping > 0) return;
     job.state = "canceled";
     job.reasons = ["job-canceled-by-user"];
     if (job.paper === "none") job.impressions = 0;
@@ -145,7 +169,8 @@ export class SimPrinter implements Printer {
 
   /** Everything that has its document comes to its end, watched or not. */
   finish(): void {
-    for (const job of [...this.jobs]) while (job.whole && !isOver(job) && this.#look(job) !== undefined);
+    for (const job of [...this.jobs])
+      while (job.whole && !isOver(job) && !STANDING.has(job.state) && this.#look(job) !== undefined);
   }
 
   /** Switched off and on: no job is known, ids begin anew. Paper that is out stays out. */
@@ -168,7 +193,7 @@ export class SimPrinter implements Printer {
     this.#ids += 1;
     const job: SimJob = {
       ...{ id: this.#ids, name, user, format, state, reasons, impressions: 0 },
-      ...{ bytes: Buffer.alloc(0), whole: false, paper: "none", looks: 0 },
+      ...{ bytes: Buffer.alloc(0), whole: false, paper: "none", looks: 0, stopping: undefined },
     };
     this.jobs.push(job);
     return job;
@@ -216,13 +241,16 @@ export class SimPrinter implements Printer {
 
   #look(job: SimJob | undefined): PrinterJobStatus | undefined {
     if (job === undefined) return undefined;
-    if (job.whole && !isOver(job)) {
+    if (job.stopping !== undefined && !isOver(job)) {
+      job.stopping -= 1;
+      this.#stopped(job);
+    } else if (job.whole && !isOver(job)) {
       job.looks += 1;
       const { pending, processing } = this.pace;
-      if (job.looks > pending + processing) this.#end(job);
+      if (job.looks > pending + processing || this.jobFate === "held") this.#end(job);
       else if (job.looks > pending) job.state = "processing";
     }
-    return this.jobs.includes(job) ? statusOf(job) : undefined;
+    return this.jobs.includes(job) ? this.#statusOf(job) : undefined;
   }
 
   #end(job: SimJob): void {
@@ -243,7 +271,22 @@ export class SimPrinter implements Printer {
         job.paper = "whole";
         this.#forget(job);
         return;
+      case "held":
+        Object.assign(job, { state: "pending-held", reasons: ["job-password-wait"] });
+        return;
+      case "jams":
+        Object.assign(job, {
+          state: "processing-stopped",
+          reasons: ["printer-stopped"],
+          paper: "part",
+          impressions: 1,
+        });
+        return;
     }
+  }
+
+  #statusOf({ id, name, state, reasons, impressions }: SimJob): PrinterJobStatus {
+    return { id, name, state, reasons, ...(impressions === undefined || !this.counts ? {} : { impressions }) };
   }
 
   async #called(name: string, signal: AbortSignal, faults: (PrinterCode | "ok")[]): Promise<void> {
@@ -262,10 +305,8 @@ export class SimPrinter implements Printer {
   }
 }
 
+const STANDING: ReadonlySet<PrinterJobState> = new Set(["pending-held", "processing-stopped"]);
+
 function isOver({ state }: SimJob): boolean {
   return state === "completed" || state === "aborted" || state === "canceled";
-}
-
-function statusOf({ id, name, state, reasons, impressions }: SimJob): PrinterJobStatus {
-  return { id, name, state, reasons, ...(impressions === undefined ? {} : { impressions }) };
 }

@@ -141,6 +141,10 @@ interface Story {
   readonly outcome: "ok" | "reply-lost" | "link-unreachable";
   readonly powerCycle: boolean;
   readonly streams: boolean;
+  /** The printer tells impressions. */
+  readonly counts: boolean;
+  /** How many looks a cancel takes. */
+  readonly cancelLooks: number;
   /** The printer goes on while nobody watches. */
   readonly finishes: boolean;
 }
@@ -152,6 +156,7 @@ async function tell(story: Story): Promise<number> {
     const { central, printer } = world;
     const jobs = Array.from({ length: story.jobs }, (_, n) => central.hold(CARD, documentOf(9000 + n, n)));
     Object.assign(printer, { hasCreateJob: story.createJob, cutFate: story.cut, jobFate: story.fate });
+    Object.assign(printer, { counts: story.counts, cancelLooks: story.cancelLooks });
     printer.sendFaults = [story.send];
     printer.createFaults = [story.create];
     printer.lookFaults = [story.look];
@@ -188,7 +193,7 @@ async function tell(story: Story): Promise<number> {
         void life.loop.idle().then(() => {
           idle = true;
         });
-        await until(world.clock, () => mortal.dead || idle, 700_000);
+        await until(world.clock, () => mortal.dead || idle, 1_500_000);
       }
       if (n === 0) firstSteps = mortal.steps;
       if (!mortal.dead) {
@@ -263,7 +268,7 @@ function check({ central, printer }: World): void {
 
 const PLAIN: Story = {
   ...{ deaths: [], jobs: 1, createJob: true, cut: "aborted", fate: "prints", send: "ok", create: "ok", look: "ok" },
-  ...{ tap: "ok", outcome: "ok", powerCycle: false, streams: false, finishes: true },
+  ...{ tap: "ok", outcome: "ok", powerCycle: false, streams: false, finishes: true, counts: true, cancelLooks: 0 },
 };
 
 describe("the agent dies, and starts again", () => {
@@ -300,6 +305,8 @@ describe("the agent dies, and starts again", () => {
       powerCycle: fc.boolean(),
       streams: fc.boolean(),
       finishes: fc.boolean(),
+      counts: fc.boolean(),
+      cancelLooks: fc.integer({ min: 0, max: 3 }),
     });
     await fc.assert(
       fc.asyncProperty(anyStory, async (story) => void (await tell(story))),

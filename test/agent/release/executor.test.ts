@@ -53,6 +53,66 @@ describe("the printer before the document", () => {
     await world.stop(life);
   });
 
+  test.each([
+    [["not-accepting-jobs"], "printer-not-accepting"],
+    [["spool-area-full"], "printer-spool-full"],
+  ])(
+    "%j passes: the claim is held, the person told to wait, and the job printed; for ever, it is given back",
+    async (reasons, code) => {
+      const job = held();
+      world.printer.blocking = reasons;
+      const life = await world.start();
+      world.tap(life);
+      await until(world.clock, () => world.signals.length === 2);
+      expect(world.signals).toEqual(["accepted", "printing-later"]);
+      await until(world.clock, () => world.clock.monotonic() > 15_000);
+      expect(job.state).toBe("claimed");
+      world.printer.blocking = [];
+      await settled(world.clock, life.loop.idle(), 15_000);
+      expect(job.state).toBe("printed");
+      expect(world.signals).toEqual(["accepted", "printing-later", "printed"]);
+      const second = held(9000, 2);
+      world.printer.blocking = reasons;
+      await world.tapToEnd(life, 70_000);
+      expect(world.central.outcomes.at(-1)).toMatchObject({ word: "not printed", reason: code });
+      expect(second.state).toBe("held");
+      await world.stop(life);
+    },
+  );
+
+  test("validated while the document is fetched, before the job is made", async () => {
+    held();
+    const life = await world.start();
+    await world.tapToEnd(life);
+    const calls = world.printer.calls.filter((call) => ["state", "validate", "createJob"].includes(call));
+    expect(calls).toEqual(["state", "validate", "createJob"]);
+    await world.stop(life);
+  });
+
+  test.each(["printer-format-unsupported", "printer-ticket-unsupported", "printer-account-refused"] as const)(
+    "%s at Validate-Job: the job stays held and nothing is made",
+    async (code) => {
+      const job = held();
+      world.printer.validateFaults = [code];
+      const life = await world.start();
+      await world.tapToEnd(life, 1000);
+      expect(world.central.outcomes).toMatchObject([{ word: "not printed", reason: code }]);
+      expect(job.state).toBe("held");
+      expect(world.printer.jobs).toEqual([]);
+      await world.stop(life);
+    },
+  );
+
+  test("busy at Validate-Job: validated again, and printed", async () => {
+    const job = held();
+    world.printer.validateFaults = ["printer-busy", "ok"];
+    const life = await world.start();
+    await world.tapToEnd(life, 10_000);
+    expect(job.state).toBe("printed");
+    expect(world.printer.calls.filter((call) => call === "validate")).toHaveLength(2);
+    await world.stop(life);
+  });
+
   test("busy for ever: given back after about a minute", async () => {
     const job = held();
     world.printer.createFaults = Array.from({ length: 100 }, () => "printer-busy" as const);
@@ -283,12 +343,14 @@ describe("watching", () => {
     expect(world.clock.pending).toBe(0);
   });
 
-  test("a job that stands still at the printer for an hour is in doubt, and no longer blocks the others", async () => {
-    held();
+  test("a job that waits at the printer for an hour is canceled there and goes back, and no longer blocks the others", async () => {
+    const job = held();
     world.printer.pace = { pending: 1_000_000, processing: 1 };
     const life = await world.start();
     await world.tapToEnd(life, 61 * 60_000);
-    expect(world.central.outcomes).toMatchObject([{ word: "unknown", reason: "release-deadline" }]);
+    expect(world.central.outcomes).toMatchObject([{ word: "not printed", reason: "release-deadline" }]);
+    expect(world.printer.jobs).toMatchObject([{ state: "canceled", paper: "none" }]);
+    expect(job.state).toBe("held");
     await world.stop(life);
   });
 });

@@ -6,6 +6,8 @@ import {
   firstEffect,
   hasEnded,
   type Input,
+  mayStandMs,
+  orphaned,
   PHASES,
   type Phase,
   type Release,
@@ -28,11 +30,12 @@ const ENDED: readonly Phase[] = ["DONE", "CANCELED", "ABORTED", "RETURNED", "IN_
 const BEFORE_SENDING: readonly Phase[] = ["CLAIMED", "FETCHED", "CREATED"];
 
 const statuses: PrinterJobStatus[] = STATES.flatMap((state) =>
-  [[], ["job-incoming"], ["job-data-insufficient"]].flatMap((reasons) =>
-    [undefined, 0, 3].map((impressions) => ({
-      ...{ id: 7, name: "printgate-c", state, reasons },
-      ...(impressions === undefined ? {} : { impressions }),
-    })),
+  [[], ["job-incoming"], ["job-data-insufficient"], ["processing-to-stop-point"], ["aborted-by-system"]].flatMap(
+    (reasons) =>
+      [undefined, 0, 3].map((impressions) => ({
+        ...{ id: 7, name: "printgate-c", state, reasons },
+        ...(impressions === undefined ? {} : { impressions }),
+      })),
   ),
 );
 const inputs: Input[] = [
@@ -40,13 +43,16 @@ const inputs: Input[] = [
   { type: "created" },
   { type: "created", job: { id: 7, name: "printgate-c" } },
   { type: "failed", code: "printer-busy", retry: true },
-  { type: "failed", code: "printer-blocked", retry: false },
+  { type: "failed", code: "printer-blocked", retry: false, detail: "media-jam" },
   { type: "durable" },
   ...statuses.map((status) => ({ type: "sent", status }) as const),
   { type: "sendFailed", code: "printer-timeout", notTaken: false },
   { type: "sendFailed", code: "printer-unreachable", notTaken: true },
-  ...statuses.map((status) => ({ type: "status", status }) as const),
+  ...statuses.flatMap((status) => [false, true].map((overdue) => ({ type: "status", status, overdue }) as const)),
   { type: "gone" },
+  { type: "gone", forgets: true },
+  { type: "discarded" },
+  { type: "discarded", paper: true },
   { type: "lookupFailed" },
   { type: "deadline" },
 ];
@@ -59,7 +65,14 @@ const stateOf = (phase: Phase): Release => {
 const everyState: Release[] = PHASES.flatMap((phase) => [
   stateOf(phase),
   { ...stateOf(phase), broken: "printer-timeout" },
+  { ...stateOf(phase), returning: { reason: "printer-busy" } },
+  ...[true, false].flatMap((unbegun) => [
+    { ...stateOf(phase), givenUp: { reason: "held-at-printer", unbegun } },
+    { ...stateOf(phase), broken: "printer-timeout", givenUp: { reason: "printer-timeout", unbegun } },
+  ]),
 ]);
+const open = everyState.filter((state) => !hasEnded(state));
+const isOver = ({ state }: PrinterJobStatus) => ["canceled", "aborted", "completed"].includes(state);
 const typesOf = ({ effects }: Step): string[] => effects.map(({ type }) => type);
 const isLater = (effect: Effect, what: string): boolean => effect.type === "later" && effect.effect === what;
 
@@ -81,7 +94,7 @@ describe("every phase with every input", () => {
   });
 
   test("every end settles, once, and nothing else does", () => {
-    for (const state of everyState.filter((candidate) => !hasEnded(candidate))) {
+    for (const state of open) {
       for (const input of inputs) {
         const next = step(state, input);
         expect(typesOf(next).filter((type) => type === "settle")).toHaveLength(hasEnded(next.state) ? 1 : 0);
@@ -110,25 +123,31 @@ describe("every phase with every input", () => {
   });
 
   test("`printed` is said only of a document that went out whole and that the printer calls completed", () => {
-    for (const state of everyState.filter((candidate) => !hasEnded(candidate))) {
+    for (const state of open) {
       for (const input of inputs) {
         const next = step(state, input);
         if (next.state.end?.word !== "printed") continue;
         expect(input.type === "sent" || state.phase === "SENT" || state.phase === "PRINTING").toBe(true);
         expect("status" in input && input.status.state).toBe("completed");
+        // Nor of one that we canceled: it may have put out a part.
+        expect(state.givenUp).toBeUndefined();
+        expect(state.returning).toBeUndefined();
       }
     }
   });
 
-  test("`not printed` is said only before SENDING, of a document that was not taken, or of a job that ended with no impression", () => {
-    for (const state of everyState.filter((candidate) => !hasEnded(candidate))) {
+  test("`not printed` is said only before SENDING, of a document that was not taken, or of a job that ended with nothing out", () => {
+    for (const state of open) {
       for (const input of inputs) {
         const next = step(state, input);
         if (next.state.end?.word !== "not printed" || BEFORE_SENDING.includes(state.phase)) continue;
-        const notTaken = input.type === "sendFailed" && input.notTaken;
         const blank =
-          "status" in input && input.status.impressions === 0 && ["canceled", "aborted"].includes(input.status.state);
-        expect(notTaken || blank).toBe(true);
+          "status" in input &&
+          ["canceled", "aborted"].includes(input.status.state) &&
+          (input.status.impressions === 0 ||
+            (input.status.impressions === undefined && state.givenUp?.unbegun === true));
+        const left = state.returning !== undefined && (input.type === "discarded" || input.type === "deadline");
+        expect(blank || (left && !("paper" in input && state.phase === "SENDING"))).toBe(true);
       }
     }
   });
@@ -158,13 +177,15 @@ describe("every phase with every input", () => {
       send: ["sent", "sendFailed"],
       lookUp: ["status", "gone", "lookupFailed", "deadline"],
       later: ["fetched", "created", "failed", "deadline"],
-      ...{ cancel: [], discard: [], settle: [] },
+      discard: ["discarded"],
+      ...{ cancel: [], settle: [] },
     };
     const resumed = everyState.flatMap((state) => [resume(state, true), resume(state, false)]);
     const seen = new Set<string>();
-    for (const open: Step[] = [...starts, ...resumed]; open.length > 0; ) {
-      const { state, effects } = open.pop() as Step;
-      const key = JSON.stringify([state.phase, state.broken !== undefined, state.failures > 0, effects]);
+    for (const waiting: Step[] = [...starts, ...resumed]; waiting.length > 0; ) {
+      const { state, effects } = waiting.pop() as Step;
+      const { phase, broken, failures, returning, givenUp } = state;
+      const key = JSON.stringify([phase, broken !== undefined, failures > 0, returning, givenUp, effects]);
       if (seen.has(key)) continue;
       seen.add(key);
       if (hasEnded(state)) continue;
@@ -174,7 +195,7 @@ describe("every phase with every input", () => {
           : answers[effect.type],
       );
       expect(asked, `${state.phase} asks for nothing`).not.toEqual([]);
-      for (const input of inputs.filter(({ type }) => asked.includes(type))) open.push(step(state, input));
+      for (const input of inputs.filter(({ type }) => asked.includes(type))) waiting.push(step(state, input));
     }
     expect(seen.size).toBeGreaterThan(20);
   });
@@ -223,9 +244,17 @@ describe("any sequence of inputs", () => {
     { type: "failed", code: "printer-blocked", retry: false },
     { type: "gone" },
   ] as Input[])("some state is ended by $type, and `deadline` ends each that waits", (input) => {
-    const ended = everyState.filter((state) => !hasEnded(state) && hasEnded(step(state, input).state));
+    const ended = open.filter((state) => hasEnded(step(state, input).state));
     expect(ended).not.toEqual([]);
-    if (input.type === "deadline") expect(ended).toHaveLength(everyState.filter((state) => !hasEnded(state)).length);
+    if (input.type !== "deadline") return;
+    // What goes back first sees its empty job out.
+    for (const state of open) {
+      const { state: after, effects } = step(state, input);
+      if (hasEnded(after)) continue;
+      expect(effects).toEqual([{ type: "discard" }]);
+      for (const paper of [true, false])
+        expect(step(after, { type: "discarded", paper }).state.end?.word).toBe("not printed");
+    }
   });
 });
 
@@ -250,16 +279,18 @@ describe("resuming", () => {
   test("with a sound ledger what was not SENDING was not printed, and a job left at the printer is discarded", () => {
     for (const phase of BEFORE_SENDING) {
       const { state, effects } = resume(stateOf(phase), true);
-      expect(state.end).toMatchObject({ word: "not printed", reason: "agent-restarted" });
-      expect(effects.map(({ type }) => type)).toContain("discard");
+      expect(effects).toEqual([{ type: "discard" }]);
+      for (const end of [step(state, { type: "discarded" }).state, orphaned(state)])
+        expect(end).toMatchObject({ phase: "RETURNED", end: { word: "not printed", reason: "agent-restarted" } });
     }
   });
 
   test("with a damaged ledger silence never becomes `not printed`", () => {
     const silent: Input[] = [{ type: "gone" }, { type: "lookupFailed" }, { type: "deadline" }];
-    for (const start of everyState.filter((state) => !hasEnded(state))) {
+    for (const start of open.filter(({ returning }) => returning === undefined)) {
       const resumed = resume(start, false);
       expect(hasEnded(resumed.state)).toBe(false);
+      expect(orphaned(resumed.state).end?.word).toBe("unknown");
       for (const input of silent) expect(step(resumed.state, input).state.end?.word).not.toBe("not printed");
     }
   });
@@ -275,5 +306,182 @@ describe("resuming", () => {
     const wordAfter = (phase: Phase) =>
       step(resume(stateOf(phase), true).state, { type: "status", status }).state.end?.word;
     expect([wordAfter("SENDING"), wordAfter("SENT"), wordAfter("PRINTING")]).toEqual(["unknown", "printed", "printed"]);
+  });
+
+  test("one that was being returned is returned, with any ledger: that record is later than any that was lost", () => {
+    for (const start of open.filter(({ returning }) => returning !== undefined)) {
+      for (const trusted of [true, false]) {
+        const resumed = resume(start, trusted);
+        expect(resumed).toEqual({ state: start, effects: [{ type: "discard" }] });
+        expect(orphaned(resumed.state).end).toEqual({ word: "not printed", reason: "printer-busy" });
+      }
+    }
+  });
+});
+
+describe("a claim goes back only when no job of ours is left at the printer", () => {
+  test("from wherever an empty job may stand, it is discarded first", () => {
+    for (const state of open) {
+      for (const input of inputs) {
+        const next = step(state, input);
+        if (next.state.phase !== "RETURNED") continue;
+        const sawItEnd = "status" in input && isOver(input.status);
+        expect(state.phase === "CLAIMED" || state.returning !== undefined || sawItEnd).toBe(true);
+      }
+    }
+  });
+
+  test("what the reason is about goes with it", () => {
+    const detail = "sides=two-sided";
+    const failed: Input = { type: "failed", code: "printer-ticket-unsupported", retry: false, detail };
+    const sendFailed: Input = { type: "sendFailed", code: "printer-ticket-unsupported", notTaken: true, detail };
+    const starts = [
+      ["CLAIMED", failed],
+      ["FETCHED", failed],
+      ["SENDING", sendFailed],
+    ] as const;
+    for (const [phase, input] of starts) {
+      const { state } = step(stateOf(phase), input);
+      expect((hasEnded(state) ? state : step(state, { type: "discarded" }).state).end?.detail).toBe(detail);
+    }
+  });
+
+  test("nothing but the end of the discarding moves it", () => {
+    for (const state of open.filter(({ returning }) => returning !== undefined)) {
+      for (const input of inputs.filter(({ type }) => type !== "discarded" && type !== "deadline"))
+        expect(step(state, input)).toEqual({ state, effects: [] });
+    }
+  });
+
+  test("paper from a job that should have none is doubt once bytes may have left, and only then", () => {
+    const word = (phase: Phase) =>
+      step({ ...stateOf(phase), returning: { reason: "printer-busy" } }, { type: "discarded", paper: true }).state.end
+        ?.word;
+    expect(["FETCHED", "CREATED", "SENDING"].map((phase) => word(phase as Phase))).toEqual([
+      "not printed",
+      "not printed",
+      "unknown",
+    ]);
+  });
+
+  test("a job that is canceled but still stopping is looked at again, but not for ever", () => {
+    const stopping: PrinterJobStatus = {
+      id: 7,
+      name: "c",
+      state: "canceled",
+      reasons: ["processing-to-stop-point"],
+      impressions: 0,
+    };
+    for (const start of [stateOf("PRINTING"), { ...stateOf("SENDING"), broken: "printer-timeout" }]) {
+      const { state, effects } = step(start, { type: "status", status: stopping });
+      expect(hasEnded(state)).toBe(false);
+      expect(effects).toEqual([{ type: "lookUp" }]);
+      expect(hasEnded(step(state, { type: "status", status: stopping, overdue: true }).state)).toBe(true);
+    }
+  });
+});
+
+describe("a job that stands", () => {
+  const at = (state: PrinterJobState, more: Partial<PrinterJobStatus> = {}): PrinterJobStatus => ({
+    ...{ id: 7, name: "c", state, reasons: [] },
+    ...more,
+  });
+  const overdue = (start: Release, status: PrinterJobStatus) => step(start, { type: "status", status, overdue: true });
+
+  test.each([
+    ["pending-held", 3, "held-at-printer"],
+    ["processing-stopped", 10, "stopped-at-printer"],
+    ["pending", 60, "release-deadline"],
+    ["processing", 60, "release-deadline"],
+  ] as const)("%s may do so for %i minutes, and is then canceled: %s", (state, minutes, reason) => {
+    expect(mayStandMs(stateOf("SENT"), at(state))).toBe(minutes * 60_000);
+    const next = overdue(stateOf("SENT"), at(state));
+    expect(next.state.givenUp?.reason).toBe(reason);
+    expect(next.effects).toEqual([{ type: "cancel" }, { type: "lookUp" }]);
+    expect(next.state.seen).toBe(state);
+  });
+
+  test("is canceled at each look until the printer stops it", () => {
+    const { state } = overdue(stateOf("PRINTING"), at("processing-stopped"));
+    expect(typesOf(step(state, { type: "status", status: at("processing-stopped") }))).toEqual(["cancel", "lookUp"]);
+    const stopping = at("processing", { reasons: ["processing-to-stop-point"] });
+    expect(typesOf(step(state, { type: "status", status: stopping }))).toEqual(["lookUp"]);
+    // A printer that cannot stop it will not tell of its end either.
+    expect(mayStandMs(state, at("processing-stopped"))).toBe(120_000);
+    expect(overdue(state, at("processing-stopped")).state.end).toEqual({
+      word: "unknown",
+      reason: "stopped-at-printer",
+    });
+  });
+
+  test.each([
+    ["held, never begun, canceled", ["pending-held"], at("canceled"), "not printed"],
+    ["held, begun after all, canceled", ["pending-held", "processing"], at("canceled"), "unknown"],
+    ["held, begun, nothing counted", ["pending-held", "processing"], at("canceled", { impressions: 0 }), "not printed"],
+    ["held, canceled, but a page counted", ["pending-held"], at("canceled", { impressions: 1 }), "unknown"],
+    ["held, canceled, but a sheet counted", ["pending-held"], at("canceled", { sheets: 1 }), "unknown"],
+    ["held, then it came out", ["pending-held"], at("completed"), "unknown"],
+    ["jammed before the first page", ["processing-stopped"], at("canceled", { impressions: 0 }), "not printed"],
+    ["jammed at page 3", ["processing-stopped"], at("canceled", { impressions: 3 }), "unknown"],
+    ["jammed, at a printer that does not count", ["processing-stopped"], at("aborted"), "unknown"],
+  ] as const)("%s: %s", (_what, looks, last, word) => {
+    let { state } = overdue(stateOf("SENT"), at(looks[0]));
+    for (const look of looks.slice(1)) ({ state } = step(state, { type: "status", status: at(look) }));
+    const { end, phase } = step(state, { type: "status", status: last }).state;
+    expect(end?.word).toBe(word);
+    expect(phase).toBe(word === "unknown" ? "IN_DOUBT" : "RETURNED");
+  });
+
+  test("a jam that is cleared in time is none", () => {
+    let { state } = step(stateOf("SENT"), { type: "status", status: at("processing-stopped") });
+    ({ state } = step(state, { type: "status", status: at("processing") }));
+    expect(step(state, { type: "status", status: at("completed") }).state.end?.word).toBe("printed");
+  });
+
+  test("after a break it may stand for five minutes", () => {
+    const broken: Release = { ...stateOf("SENDING"), broken: "printer-timeout" };
+    expect(mayStandMs(broken, at("processing"))).toBe(300_000);
+    const { state } = overdue(broken, at("pending"));
+    expect(state.givenUp).toEqual({ reason: "printer-timeout", unbegun: true });
+    expect(step(state, { type: "status", status: at("canceled") }).state).toMatchObject({
+      ...{ phase: "RETURNED", end: { word: "not printed", reason: "printer-timeout" } },
+    });
+  });
+});
+
+test("completed without a page, at a printer that counts, is looked at once more, and is in doubt", () => {
+  const completed = (more: Partial<PrinterJobStatus>): Input => ({
+    ...{ type: "status", status: { id: 7, name: "c", state: "completed", reasons: [], ...more } },
+  });
+  const { state, effects } = step(stateOf("PRINTING"), completed({ impressions: 0 }));
+  expect(effects).toEqual([{ type: "lookUp" }]);
+  expect(step(state, completed({ impressions: 0 })).state.end).toMatchObject({
+    ...{ word: "unknown", reason: "completed-without-pages" },
+  });
+  for (const counts of [{ impressions: 2 }, { impressions: 0, sheets: 1 }, {}])
+    expect(step(state, completed(counts)).state.end?.word).toBe("printed");
+});
+
+describe("an end that nobody asked for", () => {
+  const ending = (state: "canceled" | "aborted", reasons: string[]) =>
+    step(stateOf("PRINTING"), { type: "status", status: { id: 7, name: "c", state, reasons, impressions: 0 } }).state;
+
+  test.each([["job-canceled-by-user"], ["job-canceled-at-device"], ["job-canceled-by-operator"], []])(
+    "canceled (%s) is a decision",
+    (...reasons) => {
+      expect(ending("canceled", reasons)).toMatchObject({ phase: "CANCELED", end: { reason: "canceled-at-printer" } });
+    },
+  );
+
+  test("canceled by the printer itself is a fault, as aborted is", () => {
+    for (const end of [ending("canceled", ["aborted-by-system"]), ending("aborted", [])])
+      expect(end).toMatchObject({ phase: "ABORTED", end: { reason: "aborted-by-printer" } });
+  });
+
+  test("gone: what that may mean depends on whether the printer keeps what has ended", () => {
+    const reason = (forgets?: boolean) =>
+      step(stateOf("SENT"), { type: "gone", ...(forgets && { forgets }) }).state.end;
+    expect(reason()).toEqual({ word: "unknown", reason: "job-gone-at-printer" });
+    expect(reason(true)).toEqual({ word: "unknown", reason: "no-job-history" });
   });
 });

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { BLOCKING_CONDITIONS, CONDITION_NAMES, CONDITIONS } from "../../../agent/protocol/conditions.ts";
-import { blockingReasons, DEFAULT_BLOCKING } from "../../../agent/release/preflight.ts";
+import { blockCode, blockingReasons, DEFAULT_BLOCKING } from "../../../agent/release/preflight.ts";
 import type { PrinterState, PrinterVerdict } from "../../../drivers/printer.ts";
 import { ERROR_BITS } from "../../../drivers/printers/snmp/mib.ts";
 
@@ -92,4 +92,14 @@ describe("what the policy says", () => {
     const named: readonly string[] = CONDITION_NAMES.flatMap((name) => [...CONDITIONS[name].snmp]);
     expect([...ERROR_BITS].sort()).toEqual([...named].sort());
   });
+});
+
+test.each([
+  [["not-accepting-jobs"], "printer-not-accepting"],
+  [["spool-area-full"], "printer-spool-full"],
+  [["spool-area-full-error", "not-accepting-jobs"], "printer-spool-full"],
+  [["not-accepting-jobs", "media-jam"], "printer-blocked"],
+  [["stopped"], "printer-blocked"],
+])("%j is %s", (reasons, code) => {
+  expect(blockCode(reasons)).toBe(code);
 });
