@@ -36,6 +36,8 @@ export interface Release {
   readonly end?: {
     readonly word: Word;
     readonly reason: string;
+    /** What the reason is about, for people. */
+    readonly detail?: string;
     readonly impressions?: number;
     readonly sheets?: number;
   };
@@ -46,12 +48,12 @@ export type Input =
   | { readonly type: "fetched" }
   | { readonly type: "created"; readonly job?: PrinterJob }
   /** Fetching, preflight, Create-Job or the ledger failed: no document byte left. */
-  | { readonly type: "failed"; readonly code: string; readonly retry: boolean }
+  | { readonly type: "failed"; readonly code: string; readonly retry: boolean; readonly detail?: string }
   /** "Bytes may leave" is on the disk. */
   | { readonly type: "durable" }
   | { readonly type: "sent"; readonly status: PrinterJobStatus }
   /** `notTaken`: it is certain that the printer has no byte of the document (nothing left, or Print-Job was refused). */
-  | { readonly type: "sendFailed"; readonly code: string; readonly notTaken: boolean }
+  | { readonly type: "sendFailed"; readonly code: string; readonly notTaken: boolean; readonly detail?: string }
   | { readonly type: "status"; readonly status: PrinterJobStatus }
   /** The printer answers, and does not know our job. */
   | { readonly type: "gone" }
@@ -120,15 +122,15 @@ export function step(state: Release, input: Input): Step {
 function beforeSending(state: Release, input: Input, retry: "fetch" | "create" | undefined): Step {
   if (input.type === "deadline") return returned(state, state.trouble ?? "release-deadline");
   if (input.type !== "failed") return { state, effects: [] };
-  if (!input.retry || retry === undefined) return returned(state, input.code);
+  if (!input.retry || retry === undefined) return returned(state, input.code, input.detail);
   return {
     state: { ...state, failures: state.failures + 1, trouble: input.code },
     effects: [{ type: "later", effect: retry }],
   };
 }
 
-function returned(state: Release, reason: string): Step {
-  const ended = end(state, "RETURNED", "not printed", reason);
+function returned(state: Release, reason: string, detail?: string): Step {
+  const ended = end(state, "RETURNED", "not printed", reason, undefined, detail);
   // A lost Create-Job reply may have left an empty job at the printer.
   return state.phase === "CLAIMED" ? ended : { ...ended, effects: [...ended.effects, { type: "discard" }] };
 }
@@ -138,7 +140,7 @@ function sending(state: Release, input: Input): Step {
     case "sent":
       return watching({ ...state, phase: "SENT", job: input.status }, { type: "status", status: input.status });
     case "sendFailed":
-      if (input.notTaken) return returned(state, input.code);
+      if (input.notTaken) return returned(state, input.code, input.detail);
       return { state: { ...state, broken: input.code }, effects: [{ type: "cancel" }, { type: "lookUp" }] };
     case "status":
       return state.broken === undefined ? { state, effects: [] } : afterBreak(state, input.status, state.broken);
@@ -220,12 +222,20 @@ function nothingCameOut({ impressions, sheets }: PrinterJobStatus): boolean {
   return impressions === 0 && (sheets ?? 0) === 0;
 }
 
-function end(state: Release, phase: EndPhase, word: Word, reason: string, status?: PrinterJobStatus): Step {
-  const counts = {
+function end(
+  state: Release,
+  phase: EndPhase,
+  word: Word,
+  reason: string,
+  status?: PrinterJobStatus,
+  detail?: string,
+): Step {
+  const more = {
+    ...(detail === undefined ? {} : { detail }),
     ...(status?.impressions === undefined ? {} : { impressions: status.impressions }),
     ...(status?.sheets === undefined ? {} : { sheets: status.sheets }),
   };
-  return { state: { ...state, phase, end: { word, reason, ...counts } }, effects: [{ type: "settle" }] };
+  return { state: { ...state, phase, end: { word, reason, ...more } }, effects: [{ type: "settle" }] };
 }
 
 /**

@@ -11,10 +11,12 @@ import {
 } from "../../drivers/printer.ts";
 import type { Manifest } from "../protocol/schema.ts";
 import { type FetchedDocument, fetchDocument } from "./document.ts";
+import { jobTicketOf } from "./job-ticket.ts";
 import type { Claim, Ledger } from "./ledger.ts";
 import { claimed, type Effect, firstEffect, type Input, type Release, type Step, step } from "./machine.ts";
 import type { Central } from "./ports.ts";
 import { type BlockingRules, blockingReasons } from "./preflight.ts";
+import { ReleaseError } from "./release-error.ts";
 import type { RamSpool } from "./spool.ts";
 import type { Stage } from "./trace.ts";
 
@@ -24,6 +26,8 @@ export interface Work {
   readonly start?: Step;
   /** Absent for work that is resumed: it never fetches again. */
   readonly manifest?: Manifest;
+  /** The job-password that came beside the manifest; nothing but the printer ever gets it. */
+  readonly jobPassword?: string | undefined;
   /** The printer's state, asked while the central server was thinking; asked anew where absent. */
   readonly preflight?: Promise<PrinterState>;
   /** Monotonic ms until which the claim is ours; moved on by renewals. */
@@ -75,6 +79,7 @@ const REFUSALS: ReadonlySet<string> = new Set([
   "printer-auth-required",
   "printer-auth-refused",
   "printer-auth-unsupported",
+  "printer-ticket-unsupported",
 ]);
 const OVER: ReadonlySet<PrinterJobState> = new Set(["canceled", "aborted", "completed"]);
 /** No document is begun this close to the end of the lease, in ms. */
@@ -87,6 +92,8 @@ export class Run {
   readonly #stop: AbortSignal;
   readonly #counters: Record<string, number>;
   readonly #request: JobRequest;
+  /** Why it must not be printed at all. */
+  readonly #unfit: ReleaseError | undefined;
   #state: Release;
   #document: Promise<FetchedDocument> | undefined;
   readonly #download = new AbortController();
@@ -108,11 +115,14 @@ export class Run {
     this.#state = work.start?.state ?? claimed;
     this.#preflight = work.preflight;
     this.#mayHaveCreated = work.start !== undefined;
+    const ticket = jobTicketOf(work.manifest?.ticket, work.jobPassword);
+    this.#unfit = ticket instanceof ReleaseError ? ticket : undefined;
     this.#request = {
       // Unique over all time: it is what a look-up after a break recognises the job by.
       name: `printgate-${work.claim.claimId}`,
       user: work.manifest?.user ?? "printgate",
       format: work.manifest?.format ?? "application/octet-stream",
+      ticket: ticket instanceof ReleaseError ? undefined : ticket,
     };
   }
 
@@ -221,7 +231,7 @@ export class Run {
         { claim: this.#work.claim.claimId, phase: this.#state.phase, code, err: error },
         "release not possible now",
       );
-      return { type: "failed", code, retry: RETRYABLE.has(code) };
+      return { type: "failed", code, retry: RETRYABLE.has(code), ...detailOf(error) };
     }
   }
 
@@ -241,6 +251,7 @@ export class Run {
 
   async #create(): Promise<Input> {
     const { printer, clock, blocking } = this.#context;
+    if (this.#unfit !== undefined) throw this.#unfit;
     const asked = this.#preflight ?? printer.state(this.#stop);
     this.#preflight = undefined; // good once, also where it failed
     const state = await asked;
@@ -288,7 +299,8 @@ export class Run {
       this.#count(code);
       this.#context.log.error({ claim: this.#work.claim.claimId, code, err: error }, "sending the document broke");
       const nothingSent = error instanceof PrinterError && error.nothingSent;
-      return { type: "sendFailed", code, notTaken: nothingSent || (job === undefined && REFUSALS.has(code)) };
+      const notTaken = nothingSent || (job === undefined && REFUSALS.has(code));
+      return { type: "sendFailed", code, notTaken, ...detailOf(error) };
     } finally {
       this.#discard(); // the next document may need the memory
       this.#heard = this.#moved = this.#context.clock.monotonic();
@@ -375,4 +387,9 @@ export class Run {
   #count(name: string): void {
     this.#counters[name] = (this.#counters[name] ?? 0) + 1;
   }
+}
+
+/** What a code alone does not tell the person who is to put it right; our own words, or the printer's keywords. */
+function detailOf(error: unknown): { detail?: string } {
+  return error instanceof PrinterError && error.code === "printer-ticket-unsupported" ? { detail: error.detail } : {};
 }
