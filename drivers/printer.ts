@@ -2,6 +2,8 @@ import { type CodedError, type CodeTable, codedError } from "./coded-error.ts";
 import type { JobTicket } from "./job-ticket.ts";
 import type { PrinterFacts } from "./printer-facts.ts";
 
+export type { JobTicket };
+
 /** RFC 8011 5.3.7 job-state, by keyword. */
 export type PrinterJobState =
   | "pending"

@@ -1,4 +1,4 @@
-import type { JobTicket } from "../../drivers/job-ticket.ts";
+import type { JobTicket } from "../../drivers/printer.ts";
 import type { Ticket } from "../protocol/ticket.ts";
 import { ReleaseError } from "./release-error.ts";
 
