@@ -84,7 +84,9 @@ function valueText(name: string, value: unknown): string {
   if (Array.isArray(value)) return value.map((one) => valueText(name, one)).join(",");
   if (typeof value === "number" && isEnum(name)) return enumName(name, value);
   if (typeof value !== "object" || value === null) return String(value);
-  if ("lower" in value && "upper" in value) return `${value.lower}-${value.upper}`;
+  if ("lower" in value && "upper" in value) {
+    return value.lower === value.upper ? String(value.lower) : `${value.lower}-${value.upper}`;
+  }
   if ("x-dimension" in value && "y-dimension" in value) {
     return `${Number(value["x-dimension"]) / 100}x${Number(value["y-dimension"]) / 100}mm`;
   }

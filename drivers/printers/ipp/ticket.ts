@@ -293,7 +293,8 @@ function textOf(sent: IppAttribute): string {
 function valueText({ name, values }: IppAttribute): string {
   return values
     .map(({ tag, value }): string => {
-      if (typeof value === "object" && value !== null && "lower" in value) return `${value.lower}-${value.upper}`;
+      if (typeof value === "object" && value !== null && "lower" in value)
+        return value.lower === value.upper ? String(value.lower) : `${value.lower}-${value.upper}`;
       if (Array.isArray(value)) return `{${value.map((member) => `${member.name} ${valueText(member)}`).join(" ")}}`;
       if (tag === TAG.enum && typeof value === "number" && isTicketEnum(name)) return enumName(name, value);
       return String(value);

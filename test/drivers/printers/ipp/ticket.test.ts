@@ -148,7 +148,7 @@ describe("what the printer cannot do", () => {
       { lower: 2, upper: 4 },
       { lower: 6, upper: 6 },
     ];
-    expect(unsupported({ copies: 2, "page-ranges": pages }, printer)).toEqual(["copies 2", "page-ranges 2-4,6-6"]);
+    expect(unsupported({ copies: 2, "page-ranges": pages }, printer)).toEqual(["copies 2", "page-ranges 2-4,6"]);
   });
 
   test("a printer that does not know the attribute does one copy on one side without finishing all the same", () => {
