@@ -81,6 +81,8 @@ test("what the printer cannot do holds the job with its reason, and another prin
   const cache = join(site.folder, "compiled");
   const ledger = await printgate(["ledger", "show", "--config", installed.configPath], [], cache);
   expect(ledger.stdout).toContain("not printed (printer-ticket-unsupported: finishings staple)");
+  const status = await printgate(["status", "--config", installed.configPath], [], cache);
+  expect(status.stdout).toContain("(not printed: printer-ticket-unsupported, finishings staple)");
   const listed = await printgate(["central", "job", "list", "--data", site.centralFolder], [], cache);
   expect(listed.stdout).toContain(
     "at lobby/mfd: printer-ticket-unsupported (finishings staple)\n    copies 2, finishings staple\n",
