@@ -11,12 +11,11 @@ import {
 } from "../../drivers/printer.ts";
 import type { Manifest } from "../protocol/schema.ts";
 import { type FetchedDocument, fetchDocument } from "./document.ts";
-import { jobTicketOf } from "./job-ticket.ts";
+import { detailOf, jobTicketOf, mustHavePassword } from "./job-ticket.ts";
 import type { Claim, Ledger } from "./ledger.ts";
 import { claimed, type Effect, firstEffect, type Input, type Release, type Step, step } from "./machine.ts";
 import type { Central } from "./ports.ts";
 import { type BlockingRules, blockingReasons } from "./preflight.ts";
-import { ReleaseError } from "./release-error.ts";
 import type { RamSpool } from "./spool.ts";
 import type { Stage } from "./trace.ts";
 
@@ -92,8 +91,6 @@ export class Run {
   readonly #stop: AbortSignal;
   readonly #counters: Record<string, number>;
   readonly #request: JobRequest;
-  /** Why it must not be printed at all. */
-  readonly #unfit: ReleaseError | undefined;
   #state: Release;
   #document: Promise<FetchedDocument> | undefined;
   readonly #download = new AbortController();
@@ -115,14 +112,12 @@ export class Run {
     this.#state = work.start?.state ?? claimed;
     this.#preflight = work.preflight;
     this.#mayHaveCreated = work.start !== undefined;
-    const ticket = jobTicketOf(work.manifest?.ticket, work.jobPassword);
-    this.#unfit = ticket instanceof ReleaseError ? ticket : undefined;
     this.#request = {
       // Unique over all time: it is what a look-up after a break recognises the job by.
       name: `printgate-${work.claim.claimId}`,
       user: work.manifest?.user ?? "printgate",
       format: work.manifest?.format ?? "application/octet-stream",
-      ticket: ticket instanceof ReleaseError ? undefined : ticket,
+      ticket: jobTicketOf(work.manifest?.ticket, work.jobPassword),
     };
   }
 
@@ -251,7 +246,7 @@ export class Run {
 
   async #create(): Promise<Input> {
     const { printer, clock, blocking } = this.#context;
-    if (this.#unfit !== undefined) throw this.#unfit;
+    mustHavePassword(this.#work.manifest?.ticket, this.#work.jobPassword);
     const asked = this.#preflight ?? printer.state(this.#stop);
     this.#preflight = undefined; // good once, also where it failed
     const state = await asked;
@@ -387,9 +382,4 @@ export class Run {
   #count(name: string): void {
     this.#counters[name] = (this.#counters[name] ?? 0) + 1;
   }
-}
-
-/** What a code alone does not tell the person who is to put it right; our own words, or the printer's keywords. */
-function detailOf(error: unknown): { detail?: string } {
-  return error instanceof PrinterError && error.code === "printer-ticket-unsupported" ? { detail: error.detail } : {};
 }
