@@ -1,5 +1,8 @@
 import { type CodedError, type CodeTable, codedError } from "./coded-error.ts";
+import type { JobTicket } from "./job-ticket.ts";
 import type { PrinterFacts } from "./printer-facts.ts";
+
+export type { JobTicket };
 
 /** RFC 8011 5.3.7 job-state, by keyword. */
 export type PrinterJobState =
@@ -79,6 +82,8 @@ export interface JobRequest {
   readonly user: string;
   /** MIME type of the document; the driver chooses what it announces from what the printer supports. */
   readonly format: string;
+  /** How it is to be printed; what the printer cannot do of it ends in `printer-ticket-unsupported`, unless it may be dropped. */
+  readonly ticket?: JobTicket | undefined;
 }
 
 export interface DocumentBody {

@@ -4,10 +4,12 @@ import { basename } from "node:path";
 import { type Clock, systemClock } from "../../drivers/clock.ts";
 import { cardToken } from "../cards/token.ts";
 import { Name } from "../protocol/schema.ts";
+import { TicketAttributes, type TicketPolicy } from "../protocol/ticket.ts";
 import { agentConfiguration } from "./agent-configuration.ts";
 import { CentralError } from "./central-error.ts";
 import { certifiedHosts, certifies } from "./certificates.ts";
 import { guessFormat, SIGNATURE_BYTES } from "./document-format.ts";
+import { JobPasswords } from "./job-passwords.ts";
 import { generatePin, Pins } from "./pins.ts";
 import { createSite, openSite, type Site } from "./site.ts";
 import type { AgentEntry, AuditEntry, By, Decision, JobEntry, ReleaseMode } from "./store.ts";
@@ -36,6 +38,10 @@ export interface JobRequest {
   /** A MIME type; guessed from the document's first octets where there is none. */
   readonly format?: string | undefined;
   readonly expiresInMs?: number | undefined;
+  /** How it is to be printed; by the printer's defaults where there is none. */
+  readonly ticket?: TicketAttributes | undefined;
+  /** What a person types at the printer's panel before it prints. */
+  readonly jobPassword?: string | undefined;
   /** Hears the octets stored so far, and how many there are in all. */
   readonly progress?: ((bytes: number, of: number) => void) | undefined;
 }
@@ -51,12 +57,14 @@ export interface AddedAgent {
 export class Administration {
   readonly #site: Site;
   readonly #pins: Pins;
+  readonly #jobPasswords: JobPasswords;
   readonly #clock: Clock;
   readonly #actor: string;
 
   private constructor(site: Site, clock: Clock, actor: string) {
     this.#site = site;
     this.#pins = new Pins(site.keys.manifestKey);
+    this.#jobPasswords = new JobPasswords(site.keys.manifestKey);
     this.#clock = clock;
     this.#actor = actor;
   }
@@ -119,6 +127,10 @@ export class Administration {
 
   async addJob(request: JobRequest): Promise<AddedJob> {
     const { store, documents } = this.#site;
+    const id = randomUUID();
+    const ticket = ticketOf(request.ticket);
+    const jobPassword =
+      request.jobPassword === undefined ? undefined : this.#jobPasswords.seal(id, request.jobPassword);
     await store.jobs(this.#clock.wall(), request.user); // an unknown user is told before gigabytes are copied
     const source = await open(request.file, "r").catch((cause: NodeJS.ErrnoException) => {
       throw new CentralError("document-unreadable", `${request.file}: ${cause.code}`, { cause });
@@ -129,13 +141,12 @@ export class Administration {
       const format = await formatOf(request.format, () =>
         source.read(Buffer.alloc(SIGNATURE_BYTES), 0, SIGNATURE_BYTES, 0),
       );
-      const id = randomUUID();
       const stored = await documents.add(id, source, (bytes) => request.progress?.(bytes, info.size));
       const by = this.#by();
       const expiresAt = by.at + (request.expiresInMs ?? DEFAULT_EXPIRY_MS);
       const title = (request.title ?? basename(request.file)).slice(0, 255);
       try {
-        await store.addJob(by, { id, user: request.user, title, format, expiresAt, ...stored });
+        await store.addJob(by, { id, user: request.user, title, format, expiresAt, ...stored, ticket, jobPassword });
       } catch (error) {
         await documents.remove(id);
         throw error;
@@ -157,12 +168,18 @@ export class Administration {
   }
 
   /** `url`: how this agent reaches the server; by default the certificate's first host. */
-  async addAgent(name: string, releaseMode: ReleaseMode = "all", url?: string): Promise<AddedAgent> {
+  async addAgent(
+    name: string,
+    releaseMode: ReleaseMode = "all",
+    url?: string,
+    ticketUnsupported: TicketPolicy = "hold",
+  ): Promise<AddedAgent> {
     if (!Name.safeParse(name).success) throw new CentralError("name-invalid", "the agent's name");
     const { keys, store } = this.#site;
     const reachable = serverUrl(new X509Certificate(keys.serverCertificate), url);
     const bearerKey = `${name}.${randomBytes(32).toString("base64url")}`;
-    await store.addAgent(this.#by(), name, createHash("sha256").update(bearerKey).digest(), releaseMode);
+    const keyHash = createHash("sha256").update(bearerKey).digest();
+    await store.addAgent(this.#by(), name, keyHash, releaseMode, ticketUnsupported);
     return { name, url: reachable, toml: agentConfiguration({ name, url: reachable, bearerKey, keys }) };
   }
 
@@ -186,6 +203,14 @@ export class Administration {
     if (!CARD_NUMBER.test(cardNumber)) throw new CentralError("card-number-invalid");
     return cardToken(Buffer.from(this.#site.keys.cardKey, "base64url"), cardNumber);
   }
+}
+
+/** `ticket-invalid`. A ticket that asks for nothing is none. */
+function ticketOf(given: TicketAttributes | undefined): TicketAttributes | undefined {
+  if (given === undefined) return undefined;
+  const parsed = TicketAttributes.safeParse(given);
+  if (parsed.success) return Object.keys(parsed.data).length === 0 ? undefined : parsed.data;
+  throw new CentralError("ticket-invalid", parsed.error.issues[0]?.path.join(".") || "an attribute that no ticket has");
 }
 
 async function formatOf(named: string | undefined, head: () => Promise<{ buffer: Buffer; bytesRead: number }>) {

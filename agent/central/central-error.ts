@@ -76,6 +76,14 @@ export const CENTRAL_CODES = {
     what: "The job's time is over and its document is gone.",
     next: "Decide `printed`, or have its owner submit it again.",
   },
+  "ticket-invalid": {
+    what: "The job's ticket asks for what no ticket can.",
+    next: "Correct the option that the detail names; `printgate central --help` says what each takes.",
+  },
+  "job-password-invalid": {
+    what: "This is no job-password.",
+    next: "Give 1 to 255 characters of ASCII; most printers take digits only, and few of them.",
+  },
   "document-unreadable": { what: "The document cannot be read.", next: "Check the file's name and rights." },
   "document-size": {
     what: "The document is empty, or larger than the central server takes.",

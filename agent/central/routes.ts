@@ -20,6 +20,7 @@ import {
 } from "../protocol/schema.ts";
 import type { Documents } from "./documents.ts";
 import { type Answer, readJson } from "./http.ts";
+import { JobPasswords } from "./job-passwords.ts";
 import type { SiteKeys } from "./keys.ts";
 import { Pins } from "./pins.ts";
 import { RateLimit } from "./rate-limit.ts";
@@ -72,6 +73,7 @@ export class Routes {
   readonly #log: Log;
   readonly #leaseMs: number;
   readonly #pins: Pins;
+  readonly #jobPasswords: JobPasswords;
   readonly #taps: RateLimit;
   readonly #pinTaps: RateLimit;
   readonly #reports: RateLimit;
@@ -94,6 +96,7 @@ export class Routes {
     this.#log = parts.log;
     this.#leaseMs = limits.leaseMs;
     this.#pins = new Pins(parts.keys.manifestKey);
+    this.#jobPasswords = new JobPasswords(parts.keys.manifestKey);
     this.#taps = new RateLimit(limits.tapsPerSecond, limits.tapBurst);
     this.#pinTaps = new RateLimit(limits.pinsPerSecond, limits.pinBurst);
     this.#reports = new RateLimit(limits.reportsPerSecond, limits.reportsPerSecond);
@@ -178,11 +181,28 @@ export class Routes {
           user,
           leaseUntil: new Date(leaseUntil).toISOString(),
         };
-        const jobs = claims.map((claim) => seal(manifestOf(claim, common), this.#keys.manifestKey));
-        const answer: TapAnswer = { result: "accepted", tapId, displayName, jobs, leaseMs: this.#leaseMs, serverTime };
+        const { ticketUnsupported } = agent;
+        const jobs = claims.map((claim) =>
+          seal(manifestOf(claim, { ...common, ticketUnsupported }), this.#keys.manifestKey),
+        );
+        const answer: TapAnswer = {
+          ...{ result: "accepted", tapId, displayName, jobs, leaseMs: this.#leaseMs, serverTime },
+          ...this.#passwordsOf(claims),
+        };
         return { json: answer };
       }
     }
+  }
+
+  /** A password that does not open is left out; the agent then holds the job, because its manifest says that there is one. */
+  #passwordsOf(claims: readonly Claim[]): Pick<Extract<TapAnswer, { result: "accepted" }>, "jobPasswords"> {
+    const jobPasswords = claims.flatMap(({ claimId, jobId, jobPassword }) => {
+      if (jobPassword === undefined) return [];
+      const password = this.#jobPasswords.open(jobId, jobPassword);
+      if (password === undefined) this.#log.error({ job: jobId }, "a job-password does not open with this site's keys");
+      return password === undefined ? [] : [{ claimId, password }];
+    });
+    return jobPasswords.length === 0 ? {} : { jobPasswords };
   }
 
   /** Takes as long for an unknown person as for a known one with a wrong PIN. */
@@ -265,10 +285,15 @@ export class Routes {
 
 const METHOD_NOT_ALLOWED: Answer = { problem: "method-not-allowed" };
 
-function manifestOf(claim: Claim, common: Pick<Manifest, "agent" | "printer" | "user" | "leaseUntil">): Manifest {
+type Common = Pick<Manifest, "agent" | "printer" | "user" | "leaseUntil"> & Pick<Agent, "ticketUnsupported">;
+
+function manifestOf(claim: Claim, { ticketUnsupported, ...common }: Common): Manifest {
   const { jobId, claimId, format, size, sha256, chunkSize } = claim;
+  const password = claim.jobPassword === undefined ? {} : ({ "job-password": true } as const);
+  const wanted = { ...claim.ticket, ...password };
+  const ticket = Object.keys(wanted).length === 0 ? {} : { ticket: { ...wanted, unsupported: ticketUnsupported } };
   const digests = Buffer.from(claim.chunks);
   const chunks: string[] = [];
   for (let at = 0; at < digests.length; at += 32) chunks.push(digests.toString("hex", at, at + 32));
-  return { kind: "manifest", jobId, claimId, format, size, sha256, chunkSize, chunks, ...common };
+  return { kind: "manifest", jobId, claimId, format, size, sha256, chunkSize, chunks, ...ticket, ...common };
 }

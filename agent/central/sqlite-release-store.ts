@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import type { Outcome } from "../protocol/schema.ts";
+import type { TicketAttributes } from "../protocol/ticket.ts";
 import type { PinHash } from "./pins.ts";
 import { Sqlite } from "./sqlite.ts";
 import { SqlitePeople } from "./sqlite-people.ts";
@@ -31,6 +32,8 @@ interface JobRow {
   readonly sha256: string;
   readonly chunk_size: number;
   readonly chunks: Uint8Array;
+  readonly ticket: string | null;
+  readonly job_password: Uint8Array | null;
 }
 
 interface TapRow {
@@ -41,7 +44,7 @@ interface TapRow {
   readonly pin_needed: number;
 }
 
-const JOB_COLUMNS = "j.seq, j.id, j.format, j.size, j.sha256, j.chunk_size, j.chunks";
+const JOB_COLUMNS = "j.seq, j.id, j.format, j.size, j.sha256, j.chunk_size, j.chunks, j.ticket, j.job_password";
 
 const claimOf = (claimId: string, job: JobRow): Claim => ({
   claimId,
@@ -51,7 +54,13 @@ const claimOf = (claimId: string, job: JobRow): Claim => ({
   sha256: job.sha256,
   chunkSize: job.chunk_size,
   chunks: job.chunks,
+  ticket: ticketOf(job.ticket) ?? undefined,
+  jobPassword: job.job_password ?? undefined,
 });
+
+/** What `addJob` wrote there. */
+export const ticketOf = (json: string | null): TicketAttributes | null =>
+  json === null ? null : (JSON.parse(json) as TicketAttributes);
 
 /** What the server asks while agents tap, in SQLite. */
 export class SqliteReleaseStore implements ReleaseStore {
@@ -67,7 +76,8 @@ export class SqliteReleaseStore implements ReleaseStore {
 
   async agent(name: string): Promise<KnownAgent | undefined> {
     return this.db.get<KnownAgent>(
-      "SELECT id, name, release_mode AS releaseMode, key_hash AS keyHash FROM agents WHERE name = ? AND enabled = 1",
+      `SELECT id, name, release_mode AS releaseMode, ticket_unsupported AS ticketUnsupported, key_hash AS keyHash
+       FROM agents WHERE name = ? AND enabled = 1`,
       name,
     );
   }
@@ -216,10 +226,11 @@ export class SqliteReleaseStore implements ReleaseStore {
       const state = stateAfter(outcome);
       const ended = state === "in-doubt" ? null : now;
       this.db.run(
-        "UPDATE claims SET word = ?, end_state = ?, reason = ?, impressions = ?, sheets = ?, ended_at = ? WHERE id = ?",
+        "UPDATE claims SET word = ?, end_state = ?, reason = ?, detail = ?, impressions = ?, sheets = ?, ended_at = ? WHERE id = ?",
         outcome.word,
         outcome.state,
         outcome.reason,
+        outcome.detail ?? null,
         outcome.impressions ?? null,
         outcome.sheets ?? null,
         ended,
@@ -232,6 +243,7 @@ export class SqliteReleaseStore implements ReleaseStore {
         documentDone ? now : null,
         claim.job_seq,
       );
+      this.forgetPasswords();
       this.record(by, "outcome", { job: jobId, claim: claimId, ...said, jobState: state });
       return { result: "settled", documentDone };
     });
@@ -247,6 +259,7 @@ export class SqliteReleaseStore implements ReleaseStore {
         this.db.run("UPDATE jobs SET state = 'expired', ended_at = ? WHERE seq = ?", now, job.seq);
         this.record({ actor: "central", at: now }, "job-expired", { job: job.id });
       }
+      this.forgetPasswords();
       this.db.run("DELETE FROM jobs WHERE ended_at <= ?", now - RETENTION_MS);
       this.db.run("DELETE FROM taps WHERE at <= ?", now - RETENTION_MS);
       this.people.forgetReaders(now - RETENTION_MS);
@@ -267,6 +280,11 @@ export class SqliteReleaseStore implements ReleaseStore {
 
   async close(): Promise<void> {
     this.db.close();
+  }
+
+  /** A job that has ended needs its password no more. */
+  protected forgetPasswords(): void {
+    this.db.run("UPDATE jobs SET job_password = NULL WHERE ended_at IS NOT NULL AND job_password IS NOT NULL");
   }
 
   protected record(by: By, event: string, detail: AuditEntry["detail"]): void {

@@ -1,6 +1,7 @@
+import type { TicketPolicy } from "../protocol/ticket.ts";
 import { CentralError } from "./central-error.ts";
 import type { PinHash } from "./pins.ts";
-import { MASKED_DIGITS, SqliteReleaseStore } from "./sqlite-release-store.ts";
+import { MASKED_DIGITS, SqliteReleaseStore, ticketOf } from "./sqlite-release-store.ts";
 import type { AgentEntry, AuditEntry, By, Decision, JobEntry, NewJob, ReleaseMode, Store } from "./store.ts";
 
 /** The whole store in SQLite: what administrators do, on top of what the server asks. */
@@ -67,17 +68,24 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
     });
   }
 
-  async addAgent(by: By, name: string, keyHash: Uint8Array, releaseMode: ReleaseMode): Promise<void> {
+  async addAgent(
+    by: By,
+    name: string,
+    keyHash: Uint8Array,
+    releaseMode: ReleaseMode,
+    ticketUnsupported: TicketPolicy = "hold",
+  ): Promise<void> {
     this.db.atomic(() => {
       if (this.db.get("SELECT 1 FROM agents WHERE name = ?", name)) throw new CentralError("agent-exists", name);
       this.db.run(
-        "INSERT INTO agents (name, key_hash, release_mode, added_at) VALUES (?, ?, ?, ?)",
+        "INSERT INTO agents (name, key_hash, release_mode, ticket_unsupported, added_at) VALUES (?, ?, ?, ?, ?)",
         name,
         keyHash,
         releaseMode,
+        ticketUnsupported,
         by.at,
       );
-      this.record(by, "agent-added", { agent: name, releaseMode });
+      this.record(by, "agent-added", { agent: name, releaseMode, ticketUnsupported });
     });
   }
 
@@ -91,12 +99,14 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
 
   async agents(): Promise<readonly AgentEntry[]> {
     return this.db
-      .all<{ name: string; release_mode: ReleaseMode; enabled: number; added_at: number }>(
-        "SELECT name, release_mode, enabled, added_at FROM agents ORDER BY name",
+      .all<{ name: string; mode: ReleaseMode; unsupported: TicketPolicy; enabled: number; added_at: number }>(
+        `SELECT name, release_mode AS mode, ticket_unsupported AS unsupported, enabled, added_at
+         FROM agents ORDER BY name`,
       )
       .map((row) => ({
         name: row.name,
-        releaseMode: row.release_mode,
+        releaseMode: row.mode,
+        ticketUnsupported: row.unsupported,
         enabled: row.enabled === 1,
         addedAt: row.added_at,
       }));
@@ -105,8 +115,8 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
   async addJob(by: By, job: NewJob): Promise<void> {
     this.db.atomic(() => {
       this.db.run(
-        `INSERT INTO jobs (id, user_id, state, title, format, size, submitted_at, expires_at, sha256, chunk_size, chunks)
-         VALUES (?, ?, 'held', ?, ?, ?, ?, ?, ?, ?, ?)`,
+        `INSERT INTO jobs (id, user_id, state, title, format, size, submitted_at, expires_at, sha256, chunk_size, chunks,
+           ticket, job_password) VALUES (?, ?, 'held', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
         job.id,
         this.#knownUser(job.user),
         job.title,
@@ -117,6 +127,8 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
         job.sha256,
         job.chunkSize,
         job.chunks,
+        job.ticket === undefined ? null : JSON.stringify(job.ticket),
+        job.jobPassword ?? null,
       );
       this.record(by, "job-added", { job: job.id, user: job.user, size: job.size });
     });
@@ -124,9 +136,10 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
 
   async jobs(now: number, user?: string): Promise<readonly JobEntry[]> {
     const owner = user === undefined ? null : this.#knownUser(user);
-    return this.db.all<JobEntry>(
+    type Row = Omit<JobEntry, "ticket" | "hasPassword"> & { ticket: string | null; hasPassword: number };
+    const rows = this.db.all<Row>(
       `SELECT j.id, u.name AS user, j.title, j.format, j.size, j.submitted_at AS submittedAt, j.expires_at AS expiresAt,
-         a.name AS agent, c.printer,
+         a.name AS agent, c.printer, c.reason, c.detail, j.ticket, j.job_password IS NOT NULL AS hasPassword,
          CASE WHEN j.state = 'claimed' AND c.lease_until <= ?1 THEN 'unsettled'
               WHEN j.state = 'held' AND j.expires_at <= ?1 THEN 'expired' ELSE j.state END AS state
        FROM jobs j JOIN users u ON u.id = j.user_id
@@ -136,6 +149,7 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
       now,
       owner,
     );
+    return rows.map((row) => ({ ...row, ticket: ticketOf(row.ticket), hasPassword: row.hasPassword === 1 }));
   }
 
   async decide(by: By, jobId: string, decision: Decision): Promise<void> {
@@ -152,6 +166,7 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
       this.db.run("UPDATE claims SET ended_at = ? WHERE job_seq = ? AND ended_at IS NULL", by.at, job.seq);
       const ended = decision === "printed" ? by.at : null;
       this.db.run("UPDATE jobs SET state = ?, ended_at = ? WHERE seq = ?", decision, ended, job.seq);
+      this.forgetPasswords();
       this.record(by, "job-decided", { job: jobId, decision });
     });
   }

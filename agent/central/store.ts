@@ -1,4 +1,5 @@
 import type { Outcome } from "../protocol/schema.ts";
+import type { TicketAttributes, TicketPolicy } from "../protocol/ticket.ts";
 import type { PinHash } from "./pins.ts";
 
 /**
@@ -24,7 +25,13 @@ export interface Store extends ReleaseStore {
   /** `card-unknown` */
   removeCard(by: By, token: string): Promise<void>;
   /** `agent-exists` */
-  addAgent(by: By, name: string, keyHash: Uint8Array, releaseMode: ReleaseMode): Promise<void>;
+  addAgent(
+    by: By,
+    name: string,
+    keyHash: Uint8Array,
+    releaseMode: ReleaseMode,
+    ticketUnsupported?: TicketPolicy,
+  ): Promise<void>;
   /** `agent-unknown` */
   disableAgent(by: By, name: string): Promise<void>;
   agents(): Promise<readonly AgentEntry[]>;
@@ -74,6 +81,8 @@ export interface Agent {
   readonly id: number;
   readonly name: string;
   readonly releaseMode: ReleaseMode;
+  /** What becomes of a job whose ticket asks for what the printer cannot do. */
+  readonly ticketUnsupported: TicketPolicy;
 }
 
 export interface KnownAgent extends Agent {
@@ -128,9 +137,15 @@ export interface Document {
   readonly chunks: Uint8Array;
 }
 
-export interface Claim extends Document {
+export interface Claim extends Document, JobTicket {
   readonly claimId: string;
   readonly jobId: string;
+}
+
+export interface JobTicket {
+  readonly ticket?: TicketAttributes | undefined;
+  /** Sealed by `JobPasswords`. */
+  readonly jobPassword?: Uint8Array | undefined;
 }
 
 export interface OpenClaim {
@@ -151,7 +166,7 @@ export interface Settlement {
   readonly documentDone: boolean;
 }
 
-export interface NewJob extends Document {
+export interface NewJob extends Document, JobTicket {
   readonly id: string;
   readonly user: string;
   readonly title: string;
@@ -177,6 +192,12 @@ export interface JobEntry {
   /** Where it was last claimed. */
   readonly agent: string | null;
   readonly printer: string | null;
+  /** What was said of that claim's end: a code, and what it is about. */
+  readonly reason: string | null;
+  readonly detail: string | null;
+  readonly ticket: TicketAttributes | null;
+  /** It asks for a password at the printer's panel. */
+  readonly hasPassword: boolean;
 }
 
 export interface AuditEntry {

@@ -2,8 +2,10 @@ import { once } from "node:events";
 import { userInfo } from "node:os";
 import type { Administration } from "../central/administration.ts";
 import { RELEASE_MODES, type ReleaseMode } from "../central/store.ts";
+import { policyFrom, TICKET_FLAGS, TICKET_HELP, TICKET_OPTIONS, ticketFrom, ticketText } from "./central-ticket.ts";
 import { addUser, clearId, clearPin, setId, setPin, unlockUser, wordOrInput } from "./central-user.ts";
 import { type Command, CommandError, EXIT, type Invocation, textOption } from "./command.ts";
+import { readSecret } from "./secret-input.ts";
 
 const DEFAULT_LISTEN = "0.0.0.0:8631";
 /** Progress is shown for files from this size on. */
@@ -21,9 +23,11 @@ usage: printgate central init [--host NAME ...]
        printgate central card add --user NAME NUMBER
        printgate central card remove NUMBER
        printgate central job add FILE --user NAME [--title TEXT] [--format MIME] [--expires 4h]
+               [--copies 2] [--sides two-sided-long-edge] [--job-password] ... (the job's ticket, below)
        printgate central job list [--user NAME] [--all]
        printgate central job decide ID held|printed
        printgate central agent add NAME [--release-mode all|newest] [--url https://HOST:PORT]
+               [--ticket-unsupported hold|drop]
        printgate central agent list
        printgate central agent disable NAME
        printgate central audit [--limit 50]
@@ -44,6 +48,9 @@ usage: printgate central init [--host NAME ...]
   --all           jobs that ended too
   --release-mode  what a tap at this agent prints: all jobs, or the newest
   --url URL       how this agent reaches the server (default: the first --host of init, port 8631)
+
+How a job is to be printed, by IPP's names; what is not said is the printer's to choose:
+${TICKET_HELP}
 
 All but init and serve work while the server runs.
 After 5 wrong PINs a person is locked for 15 minutes, the next time for 30, at most for a day; \`user unlock\` ends it.
@@ -80,6 +87,7 @@ export const command: Command = {
     "release-mode": { type: "string" },
     url: { type: "string" },
     limit: { type: "string" },
+    ...TICKET_OPTIONS,
   },
   async run(invocation) {
     const { words } = invocation;
@@ -128,7 +136,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
       return {};
     }),
   },
-  "job add": { words: 1, options: ["user", "title", "format", "expires"], run: administer(addJob) },
+  "job add": { words: 1, options: ["user", "title", "format", "expires", ...TICKET_FLAGS], run: administer(addJob) },
   "job list": { words: 0, options: ["user", "all"], run: administer(listJobs) },
   "job decide": {
     words: 2,
@@ -140,14 +148,15 @@ const ACTIONS: Readonly<Record<string, Action>> = {
       return { id, state: decision };
     }),
   },
-  "agent add": { words: 1, options: ["release-mode", "url"], run: administer(addAgent) },
+  "agent add": { words: 1, options: ["release-mode", "url", "ticket-unsupported"], run: administer(addAgent) },
   "agent list": {
     words: 0,
     options: [],
     run: administer(async (admin, { terminal }) => {
       const agents = (await admin.agents()).map((agent) => ({ ...agent, addedAt: iso(agent.addedAt) }));
-      for (const { name, releaseMode, enabled } of agents) {
-        terminal.line(`${name}  releases ${releaseMode}${enabled ? "" : "  disabled"}`);
+      for (const { name, releaseMode, ticketUnsupported, enabled } of agents) {
+        const drops = ticketUnsupported === "drop" ? "  drops what a printer cannot do" : "";
+        terminal.line(`${name}  releases ${releaseMode}${drops}${enabled ? "" : "  disabled"}`);
       }
       if (agents.length === 0) terminal.line("There are no agents.");
       return { agents };
@@ -212,12 +221,16 @@ async function serve(invocation: Invocation): Promise<number> {
 async function addJob(admin: Administration, invocation: Invocation, [file = ""]: readonly string[]) {
   const { terminal } = invocation;
   let [shown, step] = [0, 0];
+  const ticket = ticketFrom(invocation);
+  const hasPassword = invocation.options["job-password"] === true;
   const job = await admin.addJob({
     file,
     user: neededOption(invocation, "user"),
     title: textOption(invocation, "title"),
     format: textOption(invocation, "format"),
     expiresInMs: duration(textOption(invocation, "expires")),
+    ticket,
+    jobPassword: hasPassword ? await readSecret("job-password") : undefined,
     progress(bytes, of) {
       if (of < LARGE_BYTES) return;
       step = Math.floor((10 * bytes) / of);
@@ -227,7 +240,7 @@ async function addJob(admin: Administration, invocation: Invocation, [file = ""]
   });
   const expiresAt = iso(job.expiresAt);
   terminal.line(`job ${job.id} held until ${expiresAt} (${job.format}, ${job.size} bytes)`);
-  return { ...job, expiresAt };
+  return { ...job, expiresAt, ...(Object.keys(ticket).length === 0 ? {} : { ticket }) };
 }
 
 async function listJobs(admin: Administration, invocation: Invocation) {
@@ -236,11 +249,14 @@ async function listJobs(admin: Administration, invocation: Invocation) {
   const jobs = (await admin.jobs(textOption(invocation, "user")))
     .filter(({ state }) => options.all === true || open.includes(state))
     .map((job) => ({ ...job, submittedAt: iso(job.submittedAt), expiresAt: iso(job.expiresAt) }));
-  for (const { id, user, state, title, size, agent, printer, expiresAt } of jobs) {
+  for (const { id, user, state, title, size, agent, printer, expiresAt, reason, detail, ticket, hasPassword } of jobs) {
     const where = agent === null ? "" : `  at ${agent}/${printer}`;
+    const why = reason === null || reason === "none" ? "" : `: ${reason}${detail === null ? "" : ` (${detail})`}`;
     terminal.line(
-      `${id}  ${state.padEnd(9)}  ${user}  ${JSON.stringify(title)}  ${size} bytes  until ${expiresAt}${where}`,
+      `${id}  ${state.padEnd(9)}  ${user}  ${JSON.stringify(title)}  ${size} bytes  until ${expiresAt}${where}${why}`,
     );
+    const wanted = [...(ticket === null ? [] : [ticketText(ticket)]), ...(hasPassword ? ["job-password"] : [])];
+    if (wanted.length > 0) terminal.line(`    ${wanted.join(", ")}`);
   }
   if (jobs.length === 0) terminal.line("There are no jobs.");
   return { jobs };
@@ -250,14 +266,15 @@ async function addAgent(admin: Administration, invocation: Invocation, [name = "
   const { terminal } = invocation;
   const mode = textOption(invocation, "release-mode") ?? "all";
   if (!isReleaseMode(mode)) throw new CommandError("usage", `--release-mode takes ${RELEASE_MODES.join(" or ")}`);
-  const { url, toml } = await admin.addAgent(name, mode, textOption(invocation, "url"));
+  const ticketUnsupported = policyFrom(invocation);
+  const { url, toml } = await admin.addAgent(name, mode, textOption(invocation, "url"), ticketUnsupported);
   // With --json it is in the result alone: keys belong to one place.
   if (!terminal.json) terminal.line(toml);
   terminal.note(
     `Store this as the agent's configuration, /etc/printgate/printgate.toml, with mode 0600. ` +
       "It holds keys and cannot be printed again.",
   );
-  return { agent: name, url, releaseMode: mode, configuration: toml };
+  return { agent: name, url, releaseMode: mode, ticketUnsupported, configuration: toml };
 }
 
 function enableUser(enabled: boolean): Run {

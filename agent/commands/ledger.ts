@@ -31,7 +31,9 @@ Reads the ledger beside the running agent; changes nothing.`,
       .filter(({ release, reported }) => options.open !== true || !reported || release.phase === "IN_DOUBT")
       .map(({ release, ...claim }) => ({ ...claim, ...release }));
     for (const { at, phase, jobId, printer, end, reported, job } of shown) {
-      const word = end === undefined ? "under way" : `${end.word}${end.reason === "none" ? "" : ` (${end.reason})`}`;
+      const detail = end?.detail === undefined ? "" : `: ${end.detail}`;
+      const reason = end === undefined || end.reason === "none" ? "" : ` (${end.reason}${detail})`;
+      const word = end === undefined ? "under way" : `${end.word}${reason}`;
       const printerJob = job === undefined ? "" : `, printer's job ${job.id}`;
       terminal.line(
         `${at} ${phase.padEnd(8)} ${jobId} on ${printer}${printerJob}: ${word}${reported ? "" : ", not reported"}`,

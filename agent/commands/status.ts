@@ -1,7 +1,7 @@
 import { controlSocketPath } from "../agent.ts";
 import { printerNotes } from "../health/printer-notes.ts";
 import { type AgentStatus, duration, verdictOf } from "../health/status.ts";
-import type { TapTrace } from "../release/trace.ts";
+import type { TapTrace, TracedJob } from "../release/trace.ts";
 import { type Command, CommandError, EXIT } from "./command.ts";
 import { configOf, statusOf } from "./configured-agent.ts";
 
@@ -51,7 +51,7 @@ function describe(status: AgentStatus, verdict: ReturnType<typeof verdictOf>): s
       : [`  ? traps: ${status.snmpTraps.error.what} ${status.snmpTraps.error.next}`]),
     `ledger   ${ledger.open} open, ${ledger.unreported} to report, ${ledger.inDoubt} in doubt`,
     ...taps.slice(-5).map((tap) => {
-      const jobs = tap.jobs.map(({ word }) => word ?? "under way").join(", ");
+      const jobs = tap.jobs.map(jobText).join(", ");
       return `tap      ${tap.at} ${tap.reader} ${credentialOf(tap)}: ${tap.signal ?? "…"}${jobs === "" ? "" : ` (${jobs})`}`;
     }),
   ];
@@ -66,4 +66,9 @@ function credentialOf({ credential, card = "?" }: TapTrace): string {
     default: // also of a tap that failed before it had one
       return `card ${card}`;
   }
+}
+
+function jobText({ word, reason = "none", detail }: TracedJob): string {
+  if (word === undefined || reason === "none") return word ?? "under way";
+  return `${word}: ${reason}${detail === undefined ? "" : `, ${detail}`}`;
 }

@@ -28,53 +28,9 @@ export interface MfdState {
   readonly counts: "pages" | "zero" | "never";
   /** Seconds since power on, from 1. */
   readonly upTime: number;
+  /** What it can do with tickets. */
+  readonly template: readonly IppAttribute[];
 }
-
-/** PWG 5100.3 media-size; lengths in hundredths of a millimetre. */
-const size = (x: number, y: number) => [integer("x-dimension", x), integer("y-dimension", y)];
-const A4_SIZE = size(21_000, 29_700);
-const A4: readonly IppAttribute[] = [
-  attribute("media-size", TAG.begCollection, A4_SIZE),
-  integer("media-top-margin", 423),
-  integer("media-bottom-margin", 423),
-  integer("media-left-margin", 423),
-  integer("media-right-margin", 423),
-  keyword("media-source", "main"),
-  keyword("media-type", "stationery"),
-];
-
-/** What requested-attributes calls `job-template`. */
-const TEMPLATE: readonly IppAttribute[] = [
-  integer("copies-default", 1),
-  attribute("copies-supported", TAG.rangeOfInteger, { lower: 1, upper: 99 }),
-  enumeration("finishings-default", 3),
-  enumeration("finishings-supported", 3),
-  keyword("media-default", "iso_a4_210x297mm"),
-  keyword("media-ready", "iso_a4_210x297mm"),
-  keyword("media-supported", "iso_a4_210x297mm", "na_letter_8.5x11in"),
-  attribute("media-col-default", TAG.begCollection, A4),
-  attribute("media-col-ready", TAG.begCollection, A4),
-  keyword("media-col-supported", ...A4.map(({ name }) => name)),
-  attribute("media-size-supported", TAG.begCollection, A4_SIZE, size(21_590, 27_940)),
-  keyword("media-type-supported", "stationery"),
-  enumeration("orientation-requested-default", 3),
-  enumeration("orientation-requested-supported", 3, 4),
-  keyword("output-bin-default", "face-down"),
-  keyword("output-bin-supported", "face-down"),
-  keyword("print-color-mode-default", "auto"),
-  keyword("print-color-mode-supported", "auto", "color", "monochrome"),
-  enumeration("print-quality-default", 4),
-  enumeration("print-quality-supported", 3, 4, 5),
-  attribute("printer-resolution-default", TAG.resolution, { cross: 600, feed: 600, units: 3 }),
-  attribute("printer-resolution-supported", TAG.resolution, { cross: 600, feed: 600, units: 3 }),
-  keyword("sides-default", "two-sided-long-edge"),
-  keyword("sides-supported", "one-sided", "two-sided-long-edge", "two-sided-short-edge"),
-];
-
-/** The job attributes that a client may ask for. */
-export const JOB_TEMPLATE_NAMES: ReadonlySet<string> = new Set(
-  TEMPLATE.flatMap(({ name }) => (name.endsWith("-supported") ? [name.slice(0, -"-supported".length)] : [])),
-);
 
 function description(mfd: MfdState): readonly IppAttribute[] {
   const secure = mfd.uri.startsWith("ipps:");
@@ -119,7 +75,7 @@ function description(mfd: MfdState): readonly IppAttribute[] {
 export function printerAttributes(mfd: MfdState, requested: readonly string[]): readonly IppAttribute[] {
   return [
     ...select(description(mfd), requested, "printer-description"),
-    ...select(TEMPLATE, requested, "job-template"),
+    ...select(mfd.template, requested, "job-template"),
   ];
 }
 
@@ -151,7 +107,9 @@ export function jobAttributes(
     integer("job-k-octets", Math.ceil((job.document?.size ?? 0) / 1024)),
     ...(mfd.counts === "never" ? [] : counts),
   ];
-  return select(all, requested, "job-description");
+  // A password is told to nobody.
+  const ticket = job.ticket.filter(({ name }) => !name.startsWith("job-password"));
+  return [...select(all, requested, "job-description"), ...select(ticket, requested, "job-template")];
 }
 
 function select(attributes: readonly IppAttribute[], requested: readonly string[], group: string) {

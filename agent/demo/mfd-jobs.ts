@@ -1,4 +1,5 @@
 import type { Clock } from "../../drivers/clock.ts";
+import type { IppAttribute } from "../../drivers/printers/ipp/message.ts";
 import type { JobFault } from "./mfd-faults.ts";
 
 /** RFC 8011 5.3.7. */
@@ -20,6 +21,8 @@ export interface MfdJob {
   readonly serial: number;
   readonly name: string;
   readonly user: string;
+  /** The job attributes that it was made with. */
+  readonly ticket: readonly IppAttribute[];
   state: JobState;
   reasons: readonly string[];
   /** Monotonic ms. */
@@ -100,12 +103,13 @@ export class MfdQueue {
     return this.#jobs.find((job) => job.id === id);
   }
 
-  create(name: string, user: string): MfdJob {
+  create(name: string, user: string, ticket: readonly IppAttribute[] = []): MfdJob {
     const job: MfdJob = {
       id: (this.#jobs.at(-1)?.id ?? 0) + 1,
       serial: ++this.#serial,
       name,
       user,
+      ticket,
       state: JOB_STATE.pending,
       reasons: ["job-incoming"],
       createdAt: this.#clock.monotonic(),

@@ -1,4 +1,5 @@
 import type { Clock } from "../../drivers/clock.ts";
+import type { IppAttribute } from "../../drivers/printers/ipp/message.ts";
 
 export interface MfdOptions {
   readonly clock: Clock;
@@ -26,6 +27,8 @@ export interface MfdOptions {
   readonly withoutCreateJob?: boolean;
   /** Prints and reports as completed what it got of a document whose transfer was cut, as some real printers do. */
   readonly lieCompleted?: boolean;
+  /** What it can do with tickets: `-supported` and `-default` attributes; an office printer's by default. */
+  readonly template?: readonly IppAttribute[];
   readonly onFirstByte?: (document: { jobId: number; name: string; at: number }) => void;
   readonly onPrinted?: (print: Print) => void;
   /** A request is here, by its operation-id; nothing happens to it before this resolves. */
@@ -40,6 +43,8 @@ export interface Print {
   /** Hexadecimal, of the bytes that arrived. */
   readonly sha256: string;
   readonly size: number;
+  /** The job attributes that it was printed by, and the job-password where there was one. */
+  readonly ticket: readonly IppAttribute[];
   /** Monotonic ms at which the paper was out. */
   readonly at: number;
   /** Monotonic ms at which the first document byte arrived. */

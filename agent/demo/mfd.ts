@@ -2,22 +2,17 @@ import { renameSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { basename, join } from "node:path";
 import type { Clock } from "../../drivers/clock.ts";
-import { attribute, booleanOf, groupsOf, numbersOf, stringsOf } from "../../drivers/printers/ipp/attributes.ts";
-import type { IppGroup } from "../../drivers/printers/ipp/message.ts";
-import { GROUP, OPERATION, STATUS, TAG } from "../../drivers/printers/ipp/tags.ts";
-import {
-  JOB_TEMPLATE_NAMES,
-  jobAttributes,
-  type MfdState,
-  PRINTER_STATE,
-  printerAttributes,
-} from "./mfd-attributes.ts";
+import { booleanOf, numbersOf, stringsOf } from "../../drivers/printers/ipp/attributes.ts";
+import type { IppAttribute, IppGroup } from "../../drivers/printers/ipp/message.ts";
+import { GROUP, OPERATION, STATUS } from "../../drivers/printers/ipp/tags.ts";
+import { jobAttributes, type MfdState, PRINTER_STATE, printerAttributes } from "./mfd-attributes.ts";
 import { MfdConditions } from "./mfd-conditions.ts";
 import { IppEndpoint, type IppReply, type IppRequest } from "./mfd-endpoint.ts";
 import type { MfdFault } from "./mfd-faults.ts";
 import { takeDocument } from "./mfd-intake.ts";
 import { JOB_STATE, type MfdDocument, type MfdJob, MfdQueue } from "./mfd-jobs.ts";
 import type { MfdOptions, Print } from "./mfd-options.ts";
+import { judgedTicket, TEMPLATE } from "./mfd-ticket.ts";
 
 // RFC 8011 B.1: those that a client of ours needs no name for.
 const ATTRIBUTES_NOT_SUPPORTED = 0x040b;
@@ -172,14 +167,14 @@ export class VirtualMfd {
       await rm(join(this.#options.folder, SPOOL), { recursive: true, force: true });
   }
 
-  #printed({ id: jobId, name, document, pages }: MfdJob): void {
+  #printed({ id: jobId, name, ticket, document, pages }: MfdJob): void {
     if (document === undefined) return;
     const { folder } = this.#options;
     const file = folder && document.file && join(folder, basename(document.file));
     // What lies in the folder itself is on paper: nothing else ever appears there.
     if (file && document.file) this.#move(document.file, file);
     const ofPages = this.#options.pages ?? 1;
-    const print: Print = { jobId, name, ...document, pages, ofPages, file, at: this.#clock.monotonic() };
+    const print: Print = { jobId, name, ticket, ...document, pages, ofPages, file, at: this.#clock.monotonic() };
     this.prints.push(print);
     this.#options.onPrinted?.(print);
   }
@@ -206,6 +201,7 @@ export class VirtualMfd {
       queued: this.#queue.active.length,
       counts: this.#options.counts ?? "pages",
       upTime: this.#seconds(this.#clock.monotonic()),
+      template: this.#options.template ?? TEMPLATE,
     };
   }
 
@@ -233,9 +229,11 @@ export class VirtualMfd {
       case OPERATION.validateJob:
         return this.#checked(request, async () => ({ code: STATUS.ok }));
       case OPERATION.createJob:
-        return this.#checked(request, () => this.#created(operation, async (job) => this.#jobReply(job)));
+        return this.#checked(request, (ticket) => this.#created(operation, ticket, async (job) => this.#jobReply(job)));
       case OPERATION.printJob:
-        return this.#checked(request, () => this.#created(operation, (job) => this.#receive(job, request, true)));
+        return this.#checked(request, (ticket) =>
+          this.#created(operation, ticket, (job) => this.#receive(job, request, true)),
+        );
       case OPERATION.sendDocument:
         return this.#sendDocument(request);
       case OPERATION.getJobs:
@@ -255,30 +253,34 @@ export class VirtualMfd {
   }
 
   /** What Validate-Job, Create-Job and Print-Job check alike (RFC 8011 4.2.1 and 4.2.3). */
-  async #checked({ message, operation }: IppRequest, then: () => Promise<IppReply>): Promise<IppReply> {
+  async #checked(
+    { message, operation }: IppRequest,
+    then: (ticket: readonly IppAttribute[]) => Promise<IppReply>,
+  ): Promise<IppReply> {
     const formatError = this.#formatError(operation);
     if (formatError !== undefined) return { code: formatError };
-    const unknown = groupsOf(message, GROUP.job)
-      .flatMap(({ attributes }) => attributes)
-      .filter(({ name }) => !JOB_TEMPLATE_NAMES.has(name))
-      .map(({ name }) => attribute(name, TAG.unsupported, null));
-    if (unknown.length === 0) return then();
-    const unsupported = { tag: GROUP.unsupported, attributes: unknown };
+    const judged = judgedTicket(message, this.#state.template);
+    if (judged.unsupported.length === 0) return then(judged.accepted);
+    const unsupported = { tag: GROUP.unsupported, attributes: judged.unsupported };
     if (booleanOf(operation, "ipp-attribute-fidelity") === true) {
       return { code: ATTRIBUTES_NOT_SUPPORTED, groups: [unsupported] };
     }
-    const { code, groups = [] } = await then();
+    const { code, groups = [] } = await then(judged.accepted);
     return code === STATUS.ok
       ? { code: STATUS.okIgnoredAttributes, groups: [unsupported, ...groups] }
       : { code, groups };
   }
 
-  async #created(operation: IppGroup, then: (job: MfdJob) => Promise<IppReply>): Promise<IppReply> {
+  async #created(
+    operation: IppGroup,
+    ticket: readonly IppAttribute[],
+    then: (job: MfdJob) => Promise<IppReply>,
+  ): Promise<IppReply> {
     const refusal = this.#conditions.refusal;
     if (refusal !== undefined) return { code: refusal };
     const [name = "Untitled"] = stringsOf(operation, "job-name");
     const [user = "anonymous"] = stringsOf(operation, "requesting-user-name");
-    return then(this.#queue.create(name, user));
+    return then(this.#queue.create(name, user, ticket));
   }
 
   #formatError(operation: IppGroup): number | undefined {

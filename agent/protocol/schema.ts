@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { JobPassword, Ticket, TicketPolicy } from "./ticket.ts";
 
 /**
  * What agent and central server say to each other, as the schemas that both validate with.
@@ -64,6 +65,8 @@ export const Manifest = z.strictObject({
   sha256: Sha256,
   chunkSize: z.int().check(z.gte(4096), z.lte(4 * 2 ** 20)),
   chunks: z.array(Sha256).check(z.minLength(1), z.maxLength(16_384)),
+  /** How it is to be printed. */
+  ticket: z.optional(Ticket),
   /** Until when the claim is this agent's; after it a person may decide about the job; no other agent gets it by itself. */
   leaseUntil: Time,
 });
@@ -77,6 +80,8 @@ export const TapAnswer = z.discriminatedUnion("result", [
     displayName: z.string().check(z.maxLength(255)),
     /** Oldest first; all claimed for this agent in one transaction. */
     jobs: z.array(Envelope).check(z.maxLength(100)),
+    /** Of those jobs whose ticket says that they have one. Here alone, because manifests are kept and shown, and these are not. */
+    jobPasswords: z.optional(z.array(z.strictObject({ claimId: Uuid, password: JobPassword })).check(z.maxLength(100))),
     /** How long each claim lasts from the moment of this answer; the agent counts it on its monotonic clock. */
     leaseMs: z.int().check(z.gte(1000), z.lte(86_400_000)),
     serverTime: Time,
@@ -100,6 +105,8 @@ export const Outcome = z.strictObject({
   state: z.enum(["DONE", "CANCELED", "ABORTED", "RETURNED", "IN_DOUBT"]),
   /** An error code, or `none`. */
   reason: z.string().check(z.maxLength(64)),
+  /** What the reason is about, such as the ticket's value that the printer cannot do; for people. */
+  detail: z.optional(z.string().check(z.maxLength(255))),
   at: Time,
   impressions: z.optional(z.int().check(z.gte(0))),
   sheets: z.optional(z.int().check(z.gte(0))),
@@ -137,4 +144,4 @@ export type Problem = z.infer<typeof Problem>;
 /** Octets a JSON body may have, either way. 100 manifests of 16,384 chunks would be more: the server limits what it claims. */
 export const MAX_JSON_BYTES = 4 * 2 ** 20;
 
-export { Base64Url, KeyId, Name, Sha256, Signature, Time, Uuid };
+export { Base64Url, JobPassword, KeyId, Name, Sha256, Signature, Ticket, TicketPolicy, Time, Uuid };

@@ -40,6 +40,7 @@ const ReleaseRecord = z.object({
     z.object({
       word: z.enum(WORDS),
       reason: z.string(),
+      detail: z.optional(z.string()),
       impressions: z.optional(z.int()),
       sheets: z.optional(z.int()),
     }),

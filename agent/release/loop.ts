@@ -292,6 +292,7 @@ export class ReleaseLoop {
       executor.enqueue({
         claim,
         manifest,
+        jobPassword: answer.jobPasswords?.find(({ claimId }) => claimId === claim.claimId)?.password,
         ...(index === 0 ? { preflight, stage: (name: Stage) => this.#stage(trace, name, at) } : {}),
         leaseUntil: () => this.#claims.leaseUntil(claim.claimId),
         waits: this.#waits(trace),
@@ -328,12 +329,13 @@ export class ReleaseLoop {
     if (trace !== undefined && job !== undefined && release.end !== undefined) {
       job.word = release.end.word;
       job.reason = release.end.reason;
+      if (release.end.detail !== undefined) job.detail = release.end.detail;
       const signal = signalForEnd(release, trace.jobs);
       if (signal !== undefined) this.#tell(trace, signal);
     }
     const { phase, end } = release;
     this.#context.log.info(
-      { job: claim.jobId, printer: claim.printer, phase, word: end?.word, reason: end?.reason },
+      { job: claim.jobId, printer: claim.printer, phase, word: end?.word, reason: end?.reason, detail: end?.detail },
       "release ended",
     );
     this.#claims.drop(claim.claimId);

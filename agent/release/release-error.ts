@@ -25,6 +25,10 @@ export const RELEASE_CODES = {
     what: "The agent was restarted in the middle of a release.",
     next: "If the job is held again, tap again. If it is unknown, look whether the paper came out, then decide.",
   },
+  "job-password-missing": {
+    what: "The job has a password for the printer's panel, and the central server did not send it.",
+    next: "Nothing was printed. Look at the central server's log; if its keys were replaced, submit the job again.",
+  },
   "printer-not-configured": {
     what: "The job was being released to a printer that is no longer configured.",
     next: "Look whether the paper came out, then decide.",

@@ -73,14 +73,14 @@ export class Reporter {
     const { central, ledger, clock, log, reported } = this.#context;
     const { phase, end } = entry.release;
     if (end === undefined) return undefined;
-    const { word, reason, ...counts } = end;
+    const { word, reason, ...more } = end;
     const outcome: Outcome = {
       claimId: entry.claimId,
       word,
       state: phase as EndPhase,
       reason,
       at: entry.at,
-      ...counts,
+      ...more,
     };
     try {
       const { result } = await central.outcome(entry.jobId, outcome, this.#stopping.signal);

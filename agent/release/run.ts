@@ -11,6 +11,7 @@ import {
 import type { Manifest } from "../protocol/schema.ts";
 import { discardJob, OVER } from "./discard.ts";
 import { type FetchedDocument, fetchDocument } from "./document.ts";
+import { detailOf, jobTicketOf, mustHavePassword } from "./job-ticket.ts";
 import type { Claim, Ledger } from "./ledger.ts";
 import { claimed, type Effect, firstEffect, type Input, type Release, type Step, step } from "./machine.ts";
 import type { Central } from "./ports.ts";
@@ -25,6 +26,8 @@ export interface Work {
   readonly start?: Step;
   /** Absent for work that is resumed: it never fetches again. */
   readonly manifest?: Manifest;
+  /** The job-password that came beside the manifest; nothing but the printer ever gets it. */
+  readonly jobPassword?: string | undefined;
   /** The printer's state, asked while the central server was thinking; asked anew where absent. */
   readonly preflight?: Promise<PrinterState>;
   /** Monotonic ms until which the claim is ours; moved on by renewals. */
@@ -113,6 +116,7 @@ export class Run {
       name: `printgate-${work.claim.claimId}`,
       user: work.manifest?.user ?? "printgate",
       format: work.manifest?.format ?? "application/octet-stream",
+      ticket: jobTicketOf(work.manifest?.ticket, work.jobPassword),
     };
   }
 
@@ -234,7 +238,7 @@ export class Run {
         { claim: this.#work.claim.claimId, phase: this.#state.phase, code, err: error },
         "release not possible now",
       );
-      return { type: "failed", code, retry: RETRYABLE.has(code) };
+      return { type: "failed", code, retry: RETRYABLE.has(code), ...detailOf(error) };
     }
   }
 
@@ -254,6 +258,7 @@ export class Run {
 
   async #create(): Promise<Input> {
     const { printer, clock, blocking } = this.#context;
+    mustHavePassword(this.#work.manifest?.ticket, this.#work.jobPassword);
     const asked = this.#preflight ?? printer.state(this.#stop);
     this.#preflight = undefined; // good once, also where it failed
     const state = await asked;
@@ -313,7 +318,7 @@ export class Run {
       this.#context.log.error({ claim: this.#work.claim.claimId, code, err: error }, "sending the document broke");
       const nothingSent = error instanceof PrinterError && error.nothingSent;
       const isRefused = REFUSALS.has(code) || (job === undefined && code === "printer-refused");
-      return { type: "sendFailed", code, notTaken: nothingSent || isRefused };
+      return { type: "sendFailed", code, notTaken: nothingSent || isRefused, ...detailOf(error) };
     } finally {
       this.#discard(); // the next document may need the memory
       this.#watch.begin(this.#context.clock.monotonic());

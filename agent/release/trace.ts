@@ -19,6 +19,8 @@ export interface TracedJob {
   readonly jobId: string;
   word?: Word;
   reason?: string;
+  /** What the reason is about, for people. */
+  detail?: string;
 }
 
 /** What happened to one tap, for the status, the page and the demo. Holds no card number and no whole token. */

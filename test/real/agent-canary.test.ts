@@ -1,6 +1,7 @@
 import { createHash, createHmac } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { VirtualMfd } from "../../agent/demo/mfd.ts";
 import { systemClock } from "../../drivers/clock.ts";
@@ -20,6 +21,8 @@ const PERSONAL_ID = "2026004271839";
 const MALFORMED = "CANARY-READ-NOT-A-CARD";
 /** The agent's own at the printer. */
 const PASSWORD = "CANARY-AT-THE-PRINTER";
+/** What its owner types at the printer's panel for a job of its own. */
+const JOB_PASSWORD = "84620517";
 const MARKER = "CANARY-IN-THE-DOCUMENT";
 const DOCUMENT = Buffer.from(`%PDF-1.7 ${MARKER} `.repeat(40_000));
 
@@ -102,6 +105,7 @@ function canaries(): Record<string, string[]> {
     ]),
     "the bearer key": [...formsOf(bearerKey), ...formsOf(bearerKey.replace(/^.*\./, ""))],
     "the printer's password": formsOf(PASSWORD),
+    "a job-password": [...formsOf(JOB_PASSWORD), createHash("sha512").update(JOB_PASSWORD).digest("hex")],
     "the card key": [...formsOf(key), cardKey],
     "the document": formsOf(MARKER),
   };
@@ -153,6 +157,18 @@ test("whatever happens, no card number, key or document byte is in anything that
   printer.cut();
   await cut;
 
+  // A job-password: taken, too long for the printer, and one that no longer opens at the central server.
+  await site.submit(DOCUMENT, "minutes.pdf", { jobPassword: JOB_PASSWORD, ticket: { copies: 2 } });
+  expect(await tap(ADAS)).toMatchObject({ signal: "printed" });
+  const typed = mfd.prints.at(-1)?.ticket.find(({ name }) => name === "job-password")?.values[0]?.value;
+  expect(typed).toEqual(new Uint8Array(createHash("sha512").update(JOB_PASSWORD).digest()));
+  const tooLong = await site.submit(DOCUMENT, "minutes.pdf", { jobPassword: JOB_PASSWORD.repeat(3) });
+  expect(await tap(ADAS)).toMatchObject({ jobs: [{ jobId: tooLong.id, reason: "printer-ticket-unsupported" }] });
+  const database = new DatabaseSync(join(site.centralFolder, "central.db"));
+  database.prepare("UPDATE jobs SET job_password = zeroblob(284) WHERE id = ?").run(tooLong.id);
+  database.close();
+  expect(await tap(ADAS)).toMatchObject({ jobs: [{ jobId: tooLong.id, reason: "job-password-missing" }] });
+
   // A document whose bytes are not those of its manifest.
   const altered = await submit();
   const file = (await filesBelow(site.centralFolder)).find((name) => name.endsWith(altered.id));
@@ -185,6 +201,8 @@ test("whatever happens, no card number, key or document byte is in anything that
 
   // The command line, beside the running agent and without it; a second agent; then files with faults at the keys.
   const config = ["--config", installed.configPath];
+  await call("central", "job", "list", "--json", "--data", site.centralFolder);
+  await call("central", "audit", "--json", "--data", site.centralFolder);
   for (const command of ["status", "doctor", "ledger show", "config check"]) {
     await call(...command.split(" "), ...config);
     await call(...command.split(" "), "--json", ...config);
@@ -235,4 +253,5 @@ test("whatever happens, no card number, key or document byte is in anything that
   expect(find("the configuration", Buffer.from(good))).toHaveLength(3);
   expect(find("a document", DOCUMENT)).toHaveLength(1);
   expect(find("a PIN", Buffer.from(`{"pin":"${WRONG_PIN}"}`))).toHaveLength(1);
+  expect(find("a job-password", Buffer.from(JOB_PASSWORD))).toHaveLength(1);
 }, 60_000);

@@ -2,9 +2,10 @@ import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Administration } from "../../agent/central/administration.ts";
+import { Administration, type JobRequest } from "../../agent/central/administration.ts";
 import { CentralServer, type CentralServerOptions } from "../../agent/central/server.ts";
 import type { JobState, ReleaseMode } from "../../agent/central/store.ts";
+import type { TicketPolicy } from "../../agent/protocol/ticket.ts";
 import { decodeLog } from "../../agent/storage/append-log.ts";
 import { AgentProcess, freePort } from "./agent-process.ts";
 
@@ -17,6 +18,7 @@ type CentralSettings = Omit<CentralServerOptions, "dataDir" | "port">;
 export interface AgentSetup {
   readonly name?: string;
   readonly mode?: ReleaseMode;
+  readonly ticketUnsupported?: TicketPolicy;
   /** More lines for the [[printer]] table: `uri` at least. */
   readonly printer: string;
   /** In place of the network reader's own lines. */
@@ -100,8 +102,9 @@ export class Site {
   }
 
   async install(setup: AgentSetup): Promise<Installed> {
-    const { name = "lobby", mode = "all", centralPort = this.#port } = setup;
-    const { toml } = await this.administration.addAgent(name, mode, `https://localhost:${centralPort}`);
+    const { name = "lobby", mode = "all", centralPort = this.#port, ticketUnsupported } = setup;
+    const url = `https://localhost:${centralPort}`;
+    const { toml } = await this.administration.addAgent(name, mode, url, ticketUnsupported);
     const stateDir = join(this.folder, `state-${name}`);
     const configPath = join(this.folder, `${name}.toml`);
     const controlSocket = join(stateDir, "control.sock");
@@ -134,12 +137,16 @@ ${setup.readerLines ?? ""}
   }
 
   /** A document waits for the person. */
-  async submit(bytes: Uint8Array, title = "document.pdf"): Promise<Document> {
+  async submit(
+    bytes: Uint8Array,
+    title = "document.pdf",
+    wanted: Pick<JobRequest, "ticket" | "jobPassword"> = {},
+  ): Promise<Document> {
     const inbox = join(this.folder, "inbox");
     await mkdir(inbox, { recursive: true });
     const file = join(inbox, "document");
     await writeFile(file, bytes);
-    const { id, sha256 } = await this.administration.addJob({ file, user: PERSON, title });
+    const { id, sha256 } = await this.administration.addJob({ file, user: PERSON, title, ...wanted });
     return { id, sha256 };
   }
 

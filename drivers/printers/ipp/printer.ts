@@ -21,6 +21,7 @@ import { IppClient, type IppDeadlines } from "./client.ts";
 import { CLOCK_ATTRIBUTES, PrinterTime } from "./identity.ts";
 import { isUnknownJob, JobLookups } from "./job-lookups.ts";
 import type { IppGroup, IppMessage } from "./message.ts";
+import { PrinterTickets } from "./printer-tickets.ts";
 import { AppliedQuirks, type Quirk } from "./quirks.ts";
 import { Requests } from "./requests.ts";
 import {
@@ -34,6 +35,7 @@ import {
   succeeded,
 } from "./state.ts";
 import { GROUP, OPERATION, STATUS } from "./tags.ts";
+import { jobGroups, NO_TICKET } from "./ticket.ts";
 import { Validator } from "./validation.ts";
 
 /** The warm verdict of another protocol (SNMP), given by the composition root. */
@@ -96,6 +98,7 @@ export class IppPrinter implements Printer {
   readonly #jobs: JobLookups;
   readonly #requests: Requests;
   readonly #validator: Validator;
+  readonly #tickets: PrinterTickets;
   readonly #time = new PrinterTime();
   /** A printer may list Create-Job and still not have it. */
   #hasNoCreateJob = false;
@@ -126,7 +129,9 @@ export class IppPrinter implements Printer {
     });
     const count = (what: string) => this.#add(what, 1);
     this.#requests = new Requests(this.#client, printerUri, options.userName ?? "printgate", this.#quirks);
-    this.#validator = new Validator({ requests: this.#requests, quirks: this.#quirks, clock, count });
+    this.#tickets = new PrinterTickets(clock, printerUri.startsWith("ipps:"), (signal) => this.#ask(signal));
+    const [requests, quirks, tickets] = [this.#requests, this.#quirks, this.#tickets];
+    this.#validator = new Validator({ requests, quirks, tickets, clock, count });
     this.#jobs = new JobLookups({
       requests: this.#requests,
       hidesNames: () => this.#quirks.has("hides-job-names"),
@@ -192,20 +197,26 @@ export class IppPrinter implements Printer {
     return this.#counted("createJob", async () => {
       const known = await this.#known(signal);
       formatFor(request.format, known);
+      const ticket = await this.#tickets.mapped(request.ticket, signal);
       if (!this.#createsJobs(known)) return undefined;
-      const attributes = [nameText("job-name", request.name)];
-      const { ask } = this.#requests;
-      const reply = await ask(OPERATION.createJob, request.user, undefined, attributes, false, signal).catch(
-        (error: unknown) => {
-          if (!signal.aborted) this.#validator.failedAfter(error);
-          throw error;
-        },
-      );
+      const attributes = [nameText("job-name", request.name), ...ticket.operation];
+      const asked = [OPERATION.createJob, request.user, undefined, attributes, false, signal] as const;
+      const reply = await this.#requests.ask(...asked, jobGroups(ticket)).catch((error: unknown) => {
+        if (!signal.aborted) this.#validator.failedAfter(error);
+        throw error;
+      });
       if (reply.code === STATUS.operationNotSupported) {
         this.#hasNoCreateJob = true;
         return undefined;
       }
+      const refusal = this.#tickets.refusal(reply, request.ticket, ticket);
+      if (refusal !== undefined && reply.code >= 0x0100) throw refusal;
       const { id, uuid } = created(succeeded(reply), request.name);
+      if (refusal !== undefined) {
+        // It would print otherwise than asked. Where this fails, whoever gives the claim back looks for the job once more.
+        await this.#requests.ask(OPERATION.cancelJob, request.user, id, [], true, signal).catch(() => {});
+        throw refusal;
+      }
       return {
         ...{ id, name: request.name, user: request.user },
         ...(uuid === undefined ? {} : { uuid }),
@@ -227,14 +238,20 @@ export class IppPrinter implements Printer {
     signal: AbortSignal,
   ): Promise<PrinterJobStatus> {
     return this.#counted("send", async () => {
-      const format = formatFor(request.format, await this.#knownBeforeSending(signal));
+      const format = mediaType(
+        "document-format",
+        formatFor(request.format, await nothingSent(() => this.#known(signal))),
+      );
+      // Send-Document has no ticket: the job has it.
+      const wanted = job === undefined ? request.ticket : undefined;
+      const ticket = job === undefined ? await nothingSent(() => this.#tickets.mapped(wanted, signal)) : NO_TICKET;
       const attributes =
         job === undefined
-          ? [nameText("job-name", request.name), mediaType("document-format", format)]
-          : [mediaType("document-format", format), boolean("last-document", true)];
+          ? [nameText("job-name", request.name), format, ...ticket.operation]
+          : [format, boolean("last-document", true)];
       const operation = job === undefined ? OPERATION.printJob : OPERATION.sendDocument;
-      const group = this.#requests.group(request.user, job?.id, ...attributes);
-      const reply = await this.#client.send(operation, [group], document, signal).catch((error: unknown) => {
+      const groups = [this.#requests.group(request.user, job?.id, ...attributes), ...jobGroups(ticket)];
+      const reply = await this.#client.send(operation, groups, document, signal).catch((error: unknown) => {
         // RFC 9110 15.5.12 Length Required: this document is lost for it, the next one goes with its length.
         if (error instanceof PrinterError && error.detail === "HTTP 411") this.#quirks.met("content-length");
         throw error;
@@ -244,6 +261,9 @@ export class IppPrinter implements Printer {
         if (this.#lostJobs >= LOST_JOBS) this.#quirks.met("no-create-job");
         throw new PrinterError("printer-job-unknown", `job ${job.id}`);
       }
+      // What it ignored, it prints without all the same.
+      const refusal = reply.code < 0x0100 ? undefined : this.#tickets.refusal(reply, wanted, ticket);
+      if (refusal !== undefined) throw new PrinterError(refusal.code, refusal.detail);
       const status = created(succeeded(reply), request.name, job);
       this.#lostJobs = 0;
       const moment = job === undefined ? this.#createdNow() : {};
@@ -270,7 +290,9 @@ export class IppPrinter implements Printer {
   }
 
   async #ask(signal: AbortSignal): Promise<IppGroup | undefined> {
-    const wanted = keyword("requested-attributes", ...STATE_ATTRIBUTES, ...CLOCK_ATTRIBUTES, ...CAPABILITY_ATTRIBUTES);
+    const ofTickets = this.#tickets.wanted;
+    const names = [...STATE_ATTRIBUTES, ...CLOCK_ATTRIBUTES, ...CAPABILITY_ATTRIBUTES, ...ofTickets];
+    const wanted = keyword("requested-attributes", ...names);
     const group = this.#requests.group("", undefined, wanted);
     const ask = () => this.#client.call(OPERATION.getPrinterAttributes, [group], true, signal);
     let reply = await ask();
@@ -287,6 +309,7 @@ export class IppPrinter implements Printer {
     const known = capabilitiesOf(printer);
     const now = this.#options.clock.monotonic();
     this.#capabilities = { known, at: now };
+    this.#tickets.learn(ofTickets, printer);
     this.#time.told(printer, now);
     this.#quirks.model(known.makeAndModel);
     if (known.versions.length > 0 && !known.versions.includes("2.0")) this.#client.speakOldVersion();
@@ -297,16 +320,6 @@ export class IppPrinter implements Printer {
     const cached = this.#capabilities;
     if (cached !== undefined && this.#options.clock.monotonic() - cached.at < CAPABILITIES_MS) return cached.known;
     return capabilitiesOf(await this.#ask(signal));
-  }
-
-  /** As `#known`; whatever fails here, no byte of the document's request has left. */
-  async #knownBeforeSending(signal: AbortSignal): Promise<Capabilities> {
-    try {
-      return await this.#known(signal);
-    } catch (cause) {
-      if (!(cause instanceof PrinterError)) throw cause;
-      throw new PrinterError(cause.code, cause.detail, { cause, nothingSent: true });
-    }
   }
 
   #createsJobs({ operations }: Capabilities): boolean {
@@ -331,6 +344,16 @@ export class IppPrinter implements Printer {
 
   #add(what: string, by: number): void {
     this.#counters[what] = (this.#counters[what] ?? 0) + by;
+  }
+}
+
+/** Whatever fails in it, no byte of the document's request has left. */
+async function nothingSent<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (!(cause instanceof PrinterError)) throw cause;
+    throw new PrinterError(cause.code, cause.detail, { cause, nothingSent: true });
   }
 }
 

@@ -50,6 +50,7 @@ export const OPERATION = {
 export const STATUS = {
   ok: 0x0000,
   okIgnoredAttributes: 0x0001,
+  okConflictingAttributes: 0x0002,
   badRequest: 0x0400,
   forbidden: 0x0401,
   notAuthenticated: 0x0402,

@@ -1,10 +1,12 @@
 import type { Clock } from "../../clock.ts";
 import { type JobRequest, type PrinterCode, PrinterError } from "../../printer.ts";
 import { mediaType, nameText } from "./attributes.ts";
+import type { PrinterTickets } from "./printer-tickets.ts";
 import type { AppliedQuirks } from "./quirks.ts";
 import type { Requests } from "./requests.ts";
 import { refusalOf } from "./state.ts";
 import { OPERATION, STATUS } from "./tags.ts";
+import { jobGroups } from "./ticket.ts";
 
 /** How long what the printer took once is taken to be good: its settings change seldom, and Create-Job asks again anyway. */
 const VALID_MS = 600_000;
@@ -28,6 +30,7 @@ const REASONS: ReadonlySet<string> = new Set<PrinterCode>([
 export interface ValidatorOptions {
   readonly requests: Requests;
   readonly quirks: AppliedQuirks;
+  readonly tickets: PrinterTickets;
   readonly clock: Clock;
   readonly count: (what: string) => void;
 }
@@ -46,17 +49,23 @@ export class Validator {
 
   /** `format` is what is to be announced. Rejects where the printer names a reason not to take the job. */
   async validate(request: JobRequest, format: string, signal: AbortSignal): Promise<void> {
-    const { requests, quirks, clock } = this.#options;
+    const { requests, quirks, tickets, clock } = this.#options;
     if (this.#isMissing || quirks.has("no-validate-job") || this.#knows(request)) return;
+    const ticket = await tickets.mapped(request.ticket, signal);
     const limit = new AbortController();
     const cancel = clock.after(VALIDATE_MS, () => limit.abort());
     const both = AbortSignal.any([signal, limit.signal]);
-    const attributes = [nameText("job-name", request.name), mediaType("document-format", format)];
     try {
-      const reply = await requests.ask(OPERATION.validateJob, request.user, undefined, attributes, true, both);
+      const attributes = [
+        nameText("job-name", request.name),
+        mediaType("document-format", format),
+        ...ticket.operation,
+      ];
+      const asked = [OPERATION.validateJob, request.user, undefined, attributes, true, both] as const;
+      const reply = await requests.ask(...asked, jobGroups(ticket));
       this.#askedAt = clock.monotonic();
       if (reply.code === STATUS.operationNotSupported) this.#isMissing = true;
-      else this.#answered(request, refusalOf(reply));
+      else this.#answered(request, tickets.refusal(reply, request.ticket, ticket) ?? refusalOf(reply));
     } catch (error) {
       if (!isSilence(error) || signal.aborted) throw error;
       quirks.met("no-validate-job");
@@ -93,7 +102,7 @@ function isSilence(error: unknown): boolean {
   return error instanceof PrinterError && SILENT.has(error.code);
 }
 
-/** All that Validate-Job is asked about, but for whose job it is. */
-function kindOf({ name: _name, user: _user, ...kind }: JobRequest): string {
-  return JSON.stringify(kind);
+/** All that Validate-Job is asked about, but for whose job it is. That there is a password, and how long it is, is remembered; what it is, is not. */
+function kindOf({ name: _name, user: _user, ticket, ...kind }: JobRequest): string {
+  return JSON.stringify({ ...kind, ...ticket, "job-password": ticket?.["job-password"]?.length });
 }

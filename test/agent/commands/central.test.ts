@@ -266,3 +266,89 @@ test("a folder that others can read is refused", async () => {
     await chmod(data, 0o700);
   }
 });
+
+test("a job's ticket is told by IPP's names, and shown with the job", async () => {
+  await answer("user", "add", "tess");
+  const file = join(folder, "ticket.pdf");
+  await writeFile(file, "%PDF-1.7\n");
+  const ticket = {
+    ...{ copies: 2, sides: "two-sided-long-edge" },
+    "media-col": { "media-size": { "x-dimension": 21_590, "y-dimension": 27_940 }, "media-source": "tray-2" },
+    ...{ "print-color-mode": "monochrome", "print-quality": 5, finishings: [4, 2_000_000] },
+    ...{
+      "orientation-requested": 4,
+      "page-ranges": [
+        { lower: 1, upper: 3 },
+        { lower: 5, upper: 5 },
+      ],
+      "print-scaling": "fit",
+    },
+  };
+  const added = await answer(
+    ...["job", "add", file, "--user", "tess", "--copies", "2", "--sides", "two-sided-long-edge"],
+    ...["--media-size", "8.5x11in", "--media-source", "tray-2", "--print-color-mode", "monochrome"],
+    ...["--print-quality", "high", "--finishings", "staple,2000000", "--orientation-requested", "landscape"],
+    ...["--page-ranges", "1-3,5", "--print-scaling", "fit"],
+  );
+  expect(added).toMatchObject({ ticket });
+  expect(await answer("job", "list", "--user", "tess")).toMatchObject({ jobs: [{ ticket, hasPassword: false }] });
+  expect((await central("job", "list", "--user", "tess")).stdout).toContain(
+    "copies 2, sides two-sided-long-edge, media-col media-size 215.9x279.4mm media-source tray-2, " +
+      "print-color-mode monochrome, print-quality high, finishings staple,2000000, orientation-requested landscape, " +
+      "page-ranges 1-3,5, print-scaling fit",
+  );
+});
+
+test.each([
+  ["--copies", "0"],
+  ["--copies", "two"],
+  ["--sides", "both"],
+  ["--media", "A4 paper"],
+  ["--media-size", "210x297"],
+  ["--media-size", "0x297mm"],
+  ["--media-source", ""],
+  ["--print-color-mode", "blue green"],
+  ["--print-quality", "best"],
+  ["--finishings", "staple,,punch"],
+  ["--orientation-requested", "sideways"],
+  ["--page-ranges", "3-1"],
+  ["--page-ranges", "1-3,2"],
+  ["--print-scaling", "100%"],
+])("%s %s is refused by name", async (flag, value) => {
+  const file = join(folder, "ticket.pdf");
+  await writeFile(file, "%PDF-1.7\n");
+  const { code, stderr } = await central("job", "add", file, "--user", "tess", flag, value);
+  expect(code).toBe(2);
+  expect(stderr).toContain(`${flag} takes `);
+});
+
+test("media beside a part of media-col is refused", async () => {
+  const options = ["--media", "iso_a4_210x297mm", "--media-type", "labels"];
+  const { stderr } = await central("job", "add", join(folder, "ticket.pdf"), "--user", "tess", ...options);
+  expect(stderr).toContain("--media takes a name");
+});
+
+test("a job-password is read from standard input, and shown nowhere", async () => {
+  await answer("user", "add", "theo");
+  const file = join(folder, "secret.pdf");
+  await writeFile(file, "%PDF-1.7\n");
+  const said = await feed("740193\n", "job", "add", file, "--user", "theo", "--job-password", "--json");
+  expect(said.code, said.stderr).toBe(0);
+  expect(said.stdout + said.stderr).not.toContain("740193");
+  const listed = await central("job", "list", "--user", "theo");
+  expect(listed.stdout).toContain("\n    job-password\n");
+  expect(listed.stdout).not.toContain("740193");
+  expect((await feed("\n", "job", "add", file, "--user", "theo", "--job-password")).stderr).toContain(
+    "job-password-invalid",
+  );
+});
+
+test("what an agent's printers cannot do holds the job, or is dropped", async () => {
+  expect(await answer("agent", "add", "ticket-drop", "--ticket-unsupported", "drop")).toMatchObject({
+    ticketUnsupported: "drop",
+  });
+  expect((await central("agent", "list")).stdout).toContain(
+    "ticket-drop  releases all  drops what a printer cannot do",
+  );
+  expect((await central("agent", "add", "x", "--ticket-unsupported", "no")).stderr).toContain("takes hold or drop");
+});

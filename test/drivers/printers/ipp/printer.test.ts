@@ -19,6 +19,7 @@ import { decode, encode } from "../../../../drivers/printers/ipp/codec.ts";
 import type { IppAttribute, IppGroup, IppMessage } from "../../../../drivers/printers/ipp/message.ts";
 import { IppPrinter, type IppPrinterOptions } from "../../../../drivers/printers/ipp/printer.ts";
 import { GROUP, OPERATION, STATUS } from "../../../../drivers/printers/ipp/tags.ts";
+import { TICKET_ATTRIBUTES } from "../../../../drivers/printers/ipp/ticket.ts";
 import { Authority } from "../../../sim/authority.ts";
 import { FakeClock } from "../../../sim/clock.ts";
 import { answer, HostileServer } from "../../../sim/tls-server.ts";
@@ -80,6 +81,7 @@ describe("state", () => {
       "document-format-supported",
       "ipp-versions-supported",
       "printer-make-and-model",
+      ...TICKET_ATTRIBUTES,
     ]);
     expect(stringsOf(wire.requests[0]?.groups[0], "requesting-user-name")).toEqual(["printgate"]);
   });
