@@ -7,7 +7,8 @@ import { codeOf } from "../../drivers/coded-error.ts";
 import { type Log, silentLog } from "../../drivers/log.ts";
 import { CentralError } from "./central-error.ts";
 import { type Answer, send } from "./http.ts";
-import { readKeys, renewServerCertificate } from "./keys.ts";
+import { readKeys, readPolicyKey, renewServerCertificate } from "./keys.ts";
+import { PolicyBook } from "./policy-book.ts";
 import { DEFAULT_LIMITS, type Limits, Routes } from "./routes.ts";
 import { openSite, type Site } from "./site.ts";
 
@@ -67,6 +68,7 @@ export class CentralServer {
   readonly #server: Server;
   readonly #site: Site;
   readonly #routes: Routes;
+  readonly #policies: PolicyBook;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #times: Times;
@@ -99,8 +101,9 @@ export class CentralServer {
     const { host = "127.0.0.1", port = 0 } = options;
     try {
       await listening(server, host, port);
-      const routes = new Routes({ ...site, clock, log, limits: { ...DEFAULT_LIMITS, ...options.limits } });
-      const started = new CentralServer(server, host, site, routes, clock, log, times, options.delayMs ?? 0);
+      const policies = new PolicyBook(site.store, () => readPolicyKey(site.keysFolder));
+      const routes = new Routes({ ...site, policies, clock, log, limits: { ...DEFAULT_LIMITS, ...options.limits } });
+      const started = new CentralServer(server, host, site, routes, policies, clock, log, times, options.delayMs ?? 0);
       await started.#housekeeping();
       started.#sweepLater();
       return started;
@@ -116,6 +119,7 @@ export class CentralServer {
     host: string,
     site: Site,
     routes: Routes,
+    policies: PolicyBook,
     clock: Clock,
     log: Log,
     times: Times,
@@ -124,6 +128,7 @@ export class CentralServer {
     this.#server = server;
     this.#site = site;
     this.#routes = routes;
+    this.#policies = policies;
     this.#clock = clock;
     this.#log = log;
     this.#times = times;
@@ -213,14 +218,25 @@ export class CentralServer {
   }
 
   async #expire(): Promise<void> {
-    const expired = await this.#site.store.expire(this.#clock.wall());
+    const { ended_d } = (await this.#policies.settings()).retention;
+    const expired = await this.#site.store.expire(this.#clock.wall(), ended_d * 86_400_000);
     for (const jobId of expired) await this.#site.documents.remove(jobId);
     if (expired.length > 0) this.#log.info({ jobs: expired.length }, "held jobs expired");
+  }
+
+  async #renewPolicy(now: number): Promise<void> {
+    try {
+      if (await this.#policies.renew({ actor: "central", at: now })) this.#log.info({}, "the policy was signed anew");
+    } catch (error) {
+      // What is in force is good for as long again: time to look at the log.
+      this.#log.error({ code: codeOf(error), error: String(error) }, "the policy could not be signed anew");
+    }
   }
 
   async #housekeeping(): Promise<void> {
     await this.#expire();
     const now = this.#clock.wall();
+    await this.#renewPolicy(now);
     const { store, documents, keysFolder } = this.#site;
     const removed = await documents.removeUnneeded((jobId) => store.needsDocument(jobId, now), now - YOUNG_MS);
     if (removed > 0) this.#log.info({ files: removed }, "leftover documents removed");

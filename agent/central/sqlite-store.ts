@@ -1,7 +1,19 @@
+import type { RootEnvelope } from "../protocol/root.ts";
+import type { Envelope } from "../protocol/schema.ts";
 import { CentralError } from "./central-error.ts";
 import type { PinHash } from "./pins.ts";
 import { MASKED_DIGITS, SqliteReleaseStore } from "./sqlite-release-store.ts";
-import type { AgentEntry, AuditEntry, By, Decision, JobEntry, NewJob, ReleaseMode, Store } from "./store.ts";
+import type {
+  AgentEntry,
+  AuditEntry,
+  By,
+  Decision,
+  JobEntry,
+  NewJob,
+  PolicyName,
+  SignedPolicy,
+  Store,
+} from "./store.ts";
 
 /** The whole store in SQLite: what administrators do, on top of what the server asks. */
 export class SqliteStore extends SqliteReleaseStore implements Store {
@@ -67,17 +79,11 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
     });
   }
 
-  async addAgent(by: By, name: string, keyHash: Uint8Array, releaseMode: ReleaseMode): Promise<void> {
+  async addAgent(by: By, name: string, keyHash: Uint8Array): Promise<void> {
     this.db.atomic(() => {
       if (this.db.get("SELECT 1 FROM agents WHERE name = ?", name)) throw new CentralError("agent-exists", name);
-      this.db.run(
-        "INSERT INTO agents (name, key_hash, release_mode, added_at) VALUES (?, ?, ?, ?)",
-        name,
-        keyHash,
-        releaseMode,
-        by.at,
-      );
-      this.record(by, "agent-added", { agent: name, releaseMode });
+      this.db.run("INSERT INTO agents (name, key_hash, added_at) VALUES (?, ?, ?)", name, keyHash, by.at);
+      this.record(by, "agent-added", { agent: name });
     });
   }
 
@@ -91,15 +97,10 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
 
   async agents(): Promise<readonly AgentEntry[]> {
     return this.db
-      .all<{ name: string; release_mode: ReleaseMode; enabled: number; added_at: number }>(
-        "SELECT name, release_mode, enabled, added_at FROM agents ORDER BY name",
+      .all<{ name: string; enabled: number; added_at: number }>(
+        "SELECT name, enabled, added_at FROM agents ORDER BY name",
       )
-      .map((row) => ({
-        name: row.name,
-        releaseMode: row.release_mode,
-        enabled: row.enabled === 1,
-        addedAt: row.added_at,
-      }));
+      .map((row) => ({ name: row.name, enabled: row.enabled === 1, addedAt: row.added_at }));
   }
 
   async addJob(by: By, job: NewJob): Promise<void> {
@@ -163,6 +164,48 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
         limit,
       )
       .map((row) => ({ ...row, detail: JSON.parse(row.detail) as AuditEntry["detail"] }));
+  }
+
+  async policyName(): Promise<PolicyName | undefined> {
+    return this.policies.name();
+  }
+
+  async policy(name: PolicyName): Promise<SignedPolicy | undefined> {
+    return this.policies.policy(name);
+  }
+
+  async root(version: number): Promise<RootEnvelope | undefined> {
+    return this.policies.root(version);
+  }
+
+  async newestRoot(): Promise<number> {
+    return this.policies.newestRoot();
+  }
+
+  async beginPolicies(by: By, root: RootEnvelope, policy: SignedPolicy): Promise<void> {
+    this.db.atomic(() => {
+      this.policies.clear();
+      this.policies.addRoot(1, root, by.at);
+      this.policies.addPolicy(policy, by.at);
+    });
+  }
+
+  async publishPolicy(by: By, sign: (name: PolicyName, root: RootEnvelope | undefined) => Envelope): Promise<void> {
+    this.db.atomic(() => {
+      const newest = this.policies.newestRoot();
+      const before = this.policies.name();
+      const name = { root: newest, version: before?.root === newest ? before.version + 1 : 1 };
+      this.policies.addPolicy({ ...name, envelope: sign(name, this.policies.root(newest)) }, by.at);
+      this.record(by, "policy-published", { policy: `${name.root}.${name.version}` });
+    });
+  }
+
+  async addRoot(by: By, version: number, root: RootEnvelope, policy: Envelope): Promise<void> {
+    this.db.atomic(() => {
+      this.policies.addRoot(version, root, by.at);
+      this.policies.addPolicy({ root: version, version: 1, envelope: policy }, by.at);
+      this.record(by, "root-rotated", { root: version });
+    });
   }
 
   #userId(name: string): number | undefined {

@@ -82,7 +82,7 @@ export class Bed {
       const ports = await freePorts(readers);
       const stateDir = join(folder, "state");
       const config = join(folder, "printgate.toml");
-      const { toml } = await admin.addAgent("agent", "all", url);
+      const { toml } = await admin.addAgent("agent", url);
       await writeFile(config, configuration(toml, stateDir, printer.uri, ports), { mode: 0o600 });
       const agent = await AgentProcess.start(bundle, config, nodeOptions);
       closers.push(() => agent.stop());
@@ -91,7 +91,7 @@ export class Bed {
       closers.push(() => {
         for (const socket of taps) socket.destroy();
       });
-      const bare = parse((await admin.addAgent("bare", "all", url)).toml).central as unknown as CentralTable;
+      const bare = parse((await admin.addAgent("bare", url)).toml).central as unknown as CentralTable;
       let floor: Socket | undefined;
       const floorStages: Stages[] = [];
       if (options.withFloor === true) {

@@ -92,12 +92,7 @@ test("the claim rules hold over any history: no job in two claims, nothing lost,
       const by = { actor: "test", at: 0 };
       const agents: Agent[] = [];
       for (const name of AGENTS) {
-        await store.addAgent(
-          by,
-          name,
-          createHash("sha256").update(name).digest(),
-          name === "newest-only" ? "newest" : "all",
-        );
+        await store.addAgent(by, name, createHash("sha256").update(name).digest());
         const known = await store.agent(name);
         if (known !== undefined) agents.push(known);
       }
