@@ -28,6 +28,8 @@ export type Answer =
   | { readonly json: object; readonly etag?: string }
   /** To a request that named this entity tag (RFC 9110 13.1.2). */
   | { readonly unchanged: string }
+  /** Takes the response over; resolves when it has ended. */
+  | { readonly stream: (response: ServerResponse) => Promise<void> }
   | { readonly document: DocumentAnswer }
   | Refusal;
 
@@ -77,6 +79,7 @@ export async function send(
     }
     return;
   }
+  if ("stream" in answer) return answer.stream(response);
   if ("unchanged" in answer) {
     response.writeHead(304, { etag: answer.unchanged }).end();
     return;

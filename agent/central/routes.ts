@@ -19,6 +19,7 @@ import {
   Uuid,
 } from "../protocol/schema.ts";
 import type { Documents } from "./documents.ts";
+import type { EventHub } from "./event-hub.ts";
 import { type Answer, readJson } from "./http.ts";
 import type { SiteKeys } from "./keys.ts";
 import { Pins } from "./pins.ts";
@@ -75,6 +76,7 @@ export class Routes {
   readonly #leaseMs: number;
   readonly #pins: Pins;
   readonly #policies: PolicyBook;
+  readonly #hub: EventHub;
   readonly #taps: RateLimit;
   readonly #pinTaps: RateLimit;
   readonly #reports: RateLimit;
@@ -86,6 +88,7 @@ export class Routes {
     documents: Documents;
     keys: SiteKeys;
     policies: PolicyBook;
+    hub: EventHub;
     clock: Clock;
     log: Log;
     limits: Limits;
@@ -99,6 +102,7 @@ export class Routes {
     this.#leaseMs = limits.leaseMs;
     this.#pins = new Pins(parts.keys.manifestKey);
     this.#policies = parts.policies;
+    this.#hub = parts.hub;
     this.#taps = new RateLimit(limits.tapsPerSecond, limits.tapBurst);
     this.#pinTaps = new RateLimit(limits.pinsPerSecond, limits.pinBurst);
     this.#reports = new RateLimit(limits.reportsPerSecond, limits.reportsPerSecond);
@@ -113,6 +117,7 @@ export class Routes {
     if (url === paths.taps) return method === "POST" ? this.#tap(request, agent) : METHOD_NOT_ALLOWED;
     if (url === paths.self) return method === "GET" ? this.#self(agent) : METHOD_NOT_ALLOWED;
     if (url === paths.claims) return method === "GET" ? this.#claims(agent) : METHOD_NOT_ALLOWED;
+    if (url === paths.events) return method === "GET" ? this.#events(request, agent) : METHOD_NOT_ALLOWED;
     if (url === paths.policy) return method === "GET" ? this.#policy(request) : METHOD_NOT_ALLOWED;
     const [, root] = ROOT_PATH.exec(url) ?? [];
     if (root !== undefined) return method === "GET" ? this.#root(Number(root)) : METHOD_NOT_ALLOWED;
@@ -264,6 +269,12 @@ export class Routes {
   #self(agent: Agent): Answer {
     const serverTime = isoTime(this.#clock);
     return { json: { name: agent.name, serverTime } satisfies AgentSelf };
+  }
+
+  #events(request: IncomingMessage, agent: Agent): Answer {
+    const last = request.headers["last-event-id"];
+    const lastEventId = typeof last === "string" ? last : undefined;
+    return { stream: (response) => this.#hub.follow(agent.name, response, lastEventId) };
   }
 
   async #policy(request: IncomingMessage): Promise<Answer> {

@@ -6,8 +6,10 @@ import { type Clock, pause, systemClock } from "../../drivers/clock.ts";
 import { codeOf } from "../../drivers/coded-error.ts";
 import { type Log, silentLog } from "../../drivers/log.ts";
 import { CentralError } from "./central-error.ts";
+import { EventHub } from "./event-hub.ts";
 import { type Answer, send } from "./http.ts";
 import { readKeys, readPolicyKey, renewServerCertificate } from "./keys.ts";
+import { News } from "./news.ts";
 import { PolicyBook } from "./policy-book.ts";
 import { DEFAULT_LIMITS, type Limits, Routes } from "./routes.ts";
 import { openSite, type Site } from "./site.ts";
@@ -22,6 +24,8 @@ export interface Times {
   readonly keepAliveMs: number;
   /** How long an agent may take nothing of a document: its printer may be out of paper meanwhile. */
   readonly stallMs: number;
+  /** How often a stream of events that has none says that it lives. */
+  readonly heartbeatMs: number;
   /** How long `stop` lets requests finish. */
   readonly graceMs: number;
   /** How often expired jobs are ended; every sixtieth time, leftover files and the certificate are looked at too. */
@@ -34,6 +38,7 @@ export const DEFAULT_TIMES: Times = {
   requestMs: 30_000,
   keepAliveMs: 120_000,
   stallMs: 900_000,
+  heartbeatMs: 15_000,
   graceMs: 5_000,
   sweepMs: 60_000,
 };
@@ -69,6 +74,8 @@ export class CentralServer {
   readonly #site: Site;
   readonly #routes: Routes;
   readonly #policies: PolicyBook;
+  readonly #hub: EventHub;
+  readonly #news: News;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #times: Times;
@@ -102,9 +109,30 @@ export class CentralServer {
     try {
       await listening(server, host, port);
       const policies = new PolicyBook(site.store, () => readPolicyKey(site.keysFolder));
-      const routes = new Routes({ ...site, policies, clock, log, limits: { ...DEFAULT_LIMITS, ...options.limits } });
-      const started = new CentralServer(server, host, site, routes, policies, clock, log, times, options.delayMs ?? 0);
+      const hub = new EventHub(clock, times.heartbeatMs);
+      const routes = new Routes({
+        ...site,
+        policies,
+        hub,
+        clock,
+        log,
+        limits: { ...DEFAULT_LIMITS, ...options.limits },
+      });
+      const started = new CentralServer(
+        server,
+        host,
+        site,
+        routes,
+        policies,
+        hub,
+        clock,
+        log,
+        times,
+        options.delayMs ?? 0,
+      );
       await started.#housekeeping();
+      await started.#news.look();
+      started.#news.start();
       started.#sweepLater();
       return started;
     } catch (error) {
@@ -120,6 +148,7 @@ export class CentralServer {
     site: Site,
     routes: Routes,
     policies: PolicyBook,
+    hub: EventHub,
     clock: Clock,
     log: Log,
     times: Times,
@@ -129,6 +158,8 @@ export class CentralServer {
     this.#site = site;
     this.#routes = routes;
     this.#policies = policies;
+    this.#hub = hub;
+    this.#news = new News(site.store, hub, clock, log);
     this.#clock = clock;
     this.#log = log;
     this.#times = times;
@@ -162,6 +193,8 @@ export class CentralServer {
 
   async #stop(): Promise<void> {
     this.#cancelSweep();
+    this.#news.stop();
+    this.#hub.close();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
     const cancel = this.#clock.after(this.#times.graceMs, () => {

@@ -166,6 +166,13 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
       .map((row) => ({ ...row, detail: JSON.parse(row.detail) as AuditEntry["detail"] }));
   }
 
+  async changes(): Promise<number> {
+    // The first counts other connections' commits, the second our own (sqlite.org/pragma.html#pragma_data_version).
+    const others = this.db.get<{ data_version: number }>("PRAGMA data_version")?.data_version ?? 0;
+    const own = this.db.get<{ n: number }>("SELECT total_changes() AS n")?.n ?? 0;
+    return others * 2 ** 32 + own;
+  }
+
   async policyName(): Promise<PolicyName | undefined> {
     return this.policies.name();
   }

@@ -64,6 +64,8 @@ export interface ReleaseStore {
 
 /** Root documents and policies. */
 export interface PolicyShelf {
+  /** Another number whenever anybody has changed the database. */
+  changes(): Promise<number>;
   policyName(): Promise<PolicyName | undefined>;
   policy(name: PolicyName): Promise<SignedPolicy | undefined>;
   root(version: number): Promise<RootEnvelope | undefined>;

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import * as z from "zod/mini";
 import { EnvelopeError } from "../protocol/envelope.ts";
 import { DEFAULT_SETTINGS, type OpenedPolicy, openPolicy, PolicySettings } from "../protocol/policy.ts";
-import { anchorOf, openAnchoredRoot, openNextRoot, Root, RootEnvelope } from "../protocol/root.ts";
+import { anchorOf, anchorVersion, openAnchoredRoot, openNextRoot, Root, RootEnvelope } from "../protocol/root.ts";
 import { Envelope } from "../protocol/schema.ts";
 import { KeptFile } from "../storage/kept-file.ts";
 import { expiryOf, type Height, judge, type Times } from "./accept.ts";
@@ -94,6 +94,11 @@ export class PolicyStore {
 
   get root(): Root | undefined {
     return this.#root;
+  }
+
+  /** The version of the root document that the chain begins with. */
+  get firstRoot(): number {
+    return anchorVersion(this.#anchor);
   }
 
   get current(): OpenedPolicy | undefined {

@@ -107,6 +107,13 @@ const ifNoneMatch = {
   description: "The entity tag of the policy that the agent has.",
   schema: { type: "string" },
 };
+const lastEventId = {
+  name: "Last-Event-ID",
+  in: "header",
+  required: false,
+  description: "The id of the last event that the agent had; what came after it is sent again.",
+  schema: { type: "string" },
+};
 const rootVersion = {
   name: "version",
   in: "path",
@@ -188,6 +195,21 @@ export function openapi() {
           operationId: "claims",
           summary: "The claims of this agent that the central server has no outcome of",
           responses: { 200: answer("Oldest first.", "AgentClaims"), ...problems(COMMON) },
+        },
+      },
+      [paths.events]: {
+        get: {
+          operationId: "events",
+          summary: "News, as Server-Sent Events: each says what to ask for anew, and may come twice or not at all",
+          parameters: [lastEventId],
+          responses: {
+            200: {
+              description:
+                "`policy`: there is another policy; its data names `root` and `version`. `resync`: what came after the Last-Event-ID is no longer known, so ask for everything. Each has an `id`. A comment comes at least every 15 s.",
+              content: { "text/event-stream": {} },
+            },
+            ...problems(COMMON),
+          },
         },
       },
       [paths.policy]: {
