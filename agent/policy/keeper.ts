@@ -227,11 +227,14 @@ export class PolicyKeeper {
         if (!signal.aborted) log.debug({ code: codeOf(error) }, "the event stream ended; polling goes on");
         this.#count(`stream ${codeOf(error)}`);
       }
-      failures = clock.monotonic() - began >= GOOD_STREAM_MS && this.#streaming ? 0 : failures + 1;
+      const streamed = this.#streaming;
       this.#streaming = false;
-      const backOffMs = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures, 10));
+      failures = streamed && clock.monotonic() - began >= GOOD_STREAM_MS ? 1 : failures + 1;
+      const backOffMs = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(failures - 1, 10));
       // Spread, so that a server that comes back is not met by all its agents at once.
       await pause(clock, Math.max(askedToWaitMs, backOffMs * (0.5 + random() / 2)), signal);
+      // While the stream was there, the next question was far away.
+      if (streamed) this.#nudge();
     }
   }
 
@@ -286,6 +289,8 @@ export class PolicyKeeper {
       this.#applyPins();
       if (next.trial !== undefined && before.trial === undefined) {
         log.warn({ policy: next.policy }, "new key pins are on trial beside the old ones");
+        // The answer may be the one that settles them.
+        this.#nudge();
         this.#charge();
       }
       if (before.trial !== undefined && next.trial === undefined) {

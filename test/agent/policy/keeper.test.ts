@@ -165,6 +165,21 @@ describe("the policy is fetched", () => {
     expect(keeper.report.error).toBeUndefined();
   });
 
+  it("each minute again from when a good stream broke, though nothing was to be asked for a quarter of an hour", async () => {
+    await start();
+    await until(() => version() === 1);
+    source.stream.listener.opened();
+    const polls = source.polls;
+    await until(() => source.polls > polls);
+    await until(() => false, 30_000, 500).catch(() => {});
+    source.stream.end();
+    source.envelope = source.authority.policy();
+    // The next stream never opens.
+    await until(() => version() === 2, 5_000);
+    source.envelope = source.authority.policy();
+    await until(() => version() === 3, 70_000, 500);
+  });
+
   it("events that repeat or come in any order do no harm, and an older policy is refused and told", async () => {
     const old = source.envelope;
     source.envelope = source.authority.policy({ release: { mode: "newest" } });
@@ -208,8 +223,11 @@ describe("key pins of the policy", () => {
   });
 
   it("are settled when a connection by one of them has worked", async () => {
+    const polls = source.polls;
     wants([B, C]);
     await until(() => onTrial);
+    // Asked at once, so that a connection gets the chance to work.
+    await until(() => source.polls >= polls + 2);
     expect(trusted).toEqual([A, B, C]);
     keeper.worked(A);
     keeper.worked(C);
