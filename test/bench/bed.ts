@@ -7,6 +7,7 @@ import { parse } from "smol-toml";
 import { controlSocketPath } from "../../agent/agent.ts";
 import { Administration } from "../../agent/central/administration.ts";
 import { askStatus } from "../../agent/health/control-socket.ts";
+import type { PolicySettings } from "../../agent/protocol/policy.ts";
 import type { CentralNews, CentralReady, CentralSettings } from "./central.ts";
 import type { FloorNews, FloorReady, FloorSettings } from "./floor.ts";
 import type { BenchPrinter } from "./printer.ts";
@@ -145,6 +146,12 @@ export class Bed {
     for (const card of cards) {
       await this.#admin.addJob({ file, user: userOf(card), title: "bench", format: "application/pdf" });
     }
+  }
+
+  /** As `printgate central policy publish`; the name of the policy. */
+  async publish(settings: PolicySettings): Promise<string> {
+    const { policy } = await this.#admin.publishPolicy(settings);
+    return `${policy.root}.${policy.version}`;
   }
 
   /** Presents a card at one of the agent's readers; returns when, in monotonic ms. A card of no one is refused. */
