@@ -139,6 +139,11 @@ async function take(step: Step, model: Model, store: SqliteStore, agentAt: (inde
         now: model.now,
         leaseUntil,
         limits: { jobs: 3, chunks: 100 },
+        rules: {
+          mode: AGENTS[tap.agent] === "newest-only" ? "newest" : "all",
+          pinTries: 5,
+          pinLockMs: 900_000,
+        },
       });
       const claims = answer.result === "accepted" ? answer.claims : expect.unreachable();
       expect(claims.map(({ jobId }) => jobId)).toEqual(expected.map(({ id }) => id));
