@@ -18,9 +18,13 @@ import { cardToken } from "./cards/token.ts";
 
 import type { Config, SnmpConfig } from "./config/config.ts";
 import { type CapturedFrames, ControlSocket } from "./health/control-socket.ts";
-import { type AgentStatus, quietHint, type ShownError, summed } from "./health/status.ts";
+import { type AgentStatus, type PolicySummary, quietHint, type ShownError, summed } from "./health/status.ts";
 import { CentralLink } from "./link/client.ts";
 import { LINK_CODES } from "./link/link-error.ts";
+import { nameOf, PolicyKeeper, type PolicyReport } from "./policy/keeper.ts";
+import { PolicyError } from "./policy/policy-error.ts";
+import { PolicyStore, type PreviousPolicy } from "./policy/store.ts";
+import { DEFAULT_SETTINGS, type PolicySettings } from "./protocol/policy.ts";
 import { Ledger } from "./release/ledger.ts";
 import { ReleaseLoop } from "./release/loop.ts";
 import { RamSpool } from "./release/spool.ts";
@@ -43,6 +47,8 @@ export class Agent {
   readonly #clock: Clock;
   readonly #startedAt: number;
   readonly #link: CentralLink;
+  /** Absent where the configuration names no root of trust for policies: then the defaults hold. */
+  readonly #policy: PolicyKeeper | undefined;
   readonly #printers: ReadonlyMap<string, Printer>;
   readonly #traps: TrapReceiver | undefined;
   readonly #ledger: Ledger;
@@ -50,14 +56,30 @@ export class Agent {
   readonly #readers = new Map<string, Reader>();
   #socket: ControlSocket | undefined;
 
-  private constructor(options: AgentOptions, ledger: Ledger) {
+  private constructor(options: AgentOptions, ledger: Ledger, policies: PolicyStore | undefined) {
     const { config, log, clock = systemClock } = options;
     const { agent, central } = config;
     this.#config = config;
     this.#clock = clock;
     this.#startedAt = clock.monotonic();
     this.#ledger = ledger;
-    this.#link = new CentralLink({ ...central, clock, log: log.child({ part: "link" }) });
+    this.#link = new CentralLink({
+      ...central,
+      clock,
+      log: log.child({ part: "link" }),
+      worked: (pin) => this.#policy?.worked(pin),
+    });
+    this.#policy =
+      policies &&
+      new PolicyKeeper({
+        store: policies,
+        source: this.#link,
+        configured: central.keyPins,
+        trust: (pins, onTrial) => this.#link.trustPins(pins, onTrial),
+        clock,
+        log: log.child({ part: "policy" }),
+        random: Math.random,
+      });
     this.#printers = new Map(config.printers.map((settings) => [settings.name, printerOf(settings, clock, log)]));
     this.#traps =
       agent.snmpTraps &&
@@ -82,6 +104,10 @@ export class Agent {
       clock,
       log: log.child({ part: "release" }),
       uuid: randomUUID,
+      blocking: () => {
+        const { block_on, health_max_age_s } = this.#policy?.settings.printer ?? DEFAULT_SETTINGS.printer;
+        return { conditions: block_on, verdictMaxAgeMs: health_max_age_s * 1000 };
+      },
       toToken(reader, read) {
         const pipeline = pipelines.get(reader);
         if (pipeline === undefined) throw new Error("a read came from a reader that is not configured");
@@ -107,9 +133,12 @@ export class Agent {
       status: () => agent?.status() ?? { starting: true },
       capture: (name, forMs) => agent?.capture(name, forMs) ?? false,
       captured: (name) => agent?.captured(name),
+      policy: () => agent?.policy(),
     });
     try {
-      agent = new Agent(options, await Ledger.open(join(stateDir, "ledger.log")));
+      const { policyRoot } = options.config.central;
+      const policies = policyRoot === undefined ? undefined : await PolicyStore.open(stateDir, policyRoot);
+      agent = new Agent(options, await Ledger.open(join(stateDir, "ledger.log")), policies);
       agent.#socket = socket;
       await agent.#start(options);
       return agent;
@@ -124,6 +153,8 @@ export class Agent {
   }
 
   async #start({ log, transports }: AgentOptions): Promise<void> {
+    // First, because it says which keys of the central server are trusted.
+    this.#policy?.start();
     this.#link.start();
     for (const printer of this.#printers.values()) printer.start();
     this.#traps?.start();
@@ -161,6 +192,7 @@ export class Agent {
         ...(link.roundTripMs === undefined ? {} : { roundTripMs: link.roundTripMs }),
         counters: this.#link.counters,
       },
+      ...(this.#policy === undefined ? {} : { policy: summaryOf(this.#policy.report, this.#clock.wall()) }),
       readers: this.#config.readers.map(({ name, family, printer, expectCardWithinH }) => {
         const reader = this.#readers.get(name);
         const state = reader?.state ?? { status: "closed", since: now };
@@ -225,6 +257,20 @@ export class Agent {
     return reader !== undefined;
   }
 
+  /** What `policy show` tells; undefined where no policy is taken. */
+  policy(): ShownPolicy | undefined {
+    const report = this.#policy?.report;
+    if (report === undefined) return undefined;
+    const { current, previous, trial, undone } = report;
+    return {
+      summary: summaryOf(report, this.#clock.wall()),
+      settings: current?.settings ?? DEFAULT_SETTINGS,
+      ...(previous === undefined ? {} : { previous }),
+      ...(trial === undefined ? {} : { trial: trial.keyPins }),
+      ...(undone === undefined ? {} : { undone }),
+    };
+  }
+
   captured(name: string): CapturedFrames | undefined {
     const reader = this.#readers.get(name);
     return reader === undefined ? undefined : { nowMs: this.#clock.monotonic(), frames: reader.captured };
@@ -235,10 +281,43 @@ export class Agent {
     await this.#traps?.stop();
     await this.#loop.stop();
     await Promise.all([...this.#printers.values()].map((printer) => printer.stop()));
+    await this.#policy?.stop();
     await this.#link.stop();
     await this.#ledger.close();
     await this.#socket?.close();
   }
+}
+
+/** What the agent's socket tells of the policy. Holds no secret. */
+export interface ShownPolicy {
+  readonly summary: PolicySummary;
+  readonly settings: PolicySettings;
+  readonly previous?: PreviousPolicy;
+  /** Key pins that are tried, and those that were tried in vain. */
+  readonly trial?: readonly string[];
+  readonly undone?: readonly string[];
+}
+
+function summaryOf(report: PolicyReport, now: number): PolicySummary {
+  const { state, current, clock, news, trial, undone, error, counters } = report;
+  return {
+    state,
+    ...(current === undefined
+      ? {}
+      : {
+          version: nameOf(current),
+          ageMs: now - Date.parse(current.issuedAt),
+          issuedAt: current.issuedAt,
+          expiresAt: current.expiresAt,
+        }),
+    clock,
+    news,
+    ...(trial === undefined ? {} : { trialLeftMs: trial.leftMs }),
+    ...(undone === undefined ? {} : { undone: shown(new PolicyError("policy-link-undone")) }),
+    ...(state === "expired" ? { expired: shown(new PolicyError("policy-expired", current?.expiresAt)) } : {}),
+    ...(error === undefined ? {} : { error: shown(error) }),
+    counters,
+  };
 }
 
 export function controlSocketPath(stateDir: string): string {

@@ -13,6 +13,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   doctor: () => import("./commands/doctor.ts"),
   reader: () => import("./commands/reader.ts"),
   printer: () => import("./commands/printer.ts"),
+  policy: () => import("./commands/policy.ts"),
   card: () => import("./commands/card.ts"),
   ledger: () => import("./commands/ledger.ts"),
 };
@@ -26,6 +27,7 @@ const SUMMARIES: Readonly<Record<string, string>> = {
   doctor: "check everything the agent needs, one by one, and say what to do",
   reader: "find, add and watch card readers",
   printer: "find, add and trust printers",
+  policy: "what the central server allows, as this agent obeys it",
   card: "convert a raw read into a card number",
   ledger: "what the agent did with each claimed job",
 };

@@ -30,7 +30,7 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   "agent/protocol": ["agent/settings"],
   "agent/storage": [],
   "agent/cards": [],
-  "agent/config": ["agent/cards", "agent/settings"],
+  "agent/config": ["agent/cards", "agent/settings", "agent/protocol"],
   "agent/release": ["agent/protocol", "agent/storage"],
   "agent/link": ["agent/protocol"],
   "agent/policy": ["agent/protocol", "agent/storage"],

@@ -3,6 +3,8 @@ import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { type Clock, systemClock } from "../../drivers/clock.ts";
 import { cardToken } from "../cards/token.ts";
+import type { PolicySettings } from "../protocol/policy.ts";
+import { anchorOf, type Root } from "../protocol/root.ts";
 import { Name } from "../protocol/schema.ts";
 import { TicketAttributes, type TicketPolicy } from "../protocol/ticket.ts";
 import { agentConfiguration } from "./agent-configuration.ts";
@@ -10,13 +12,15 @@ import { CentralError } from "./central-error.ts";
 import { certifiedHosts, certifies } from "./certificates.ts";
 import { guessFormat, SIGNATURE_BYTES } from "./document-format.ts";
 import { JobPasswords } from "./job-passwords.ts";
+import { readPolicyKey, replacePolicyKey } from "./keys.ts";
 import { generatePin, Pins } from "./pins.ts";
+import { type CurrentPolicy, PolicyBook, rootOf, signedPolicy } from "./policy-book.ts";
+import { makeEd25519, makeRootKeys, nextRoot, readRootKeys, writeRootKeys } from "./root-keys.ts";
 import { createSite, openSite, type Site } from "./site.ts";
-import type { AgentEntry, AuditEntry, By, Decision, JobEntry, ReleaseMode } from "./store.ts";
+import type { AgentEntry, AuditEntry, By, Decision, JobEntry } from "./store.ts";
 
 export const DEFAULT_PORT = 8631;
 export const DEFAULT_HOSTS = ["localhost", "127.0.0.1", "::1"] as const;
-export const DEFAULT_EXPIRY_MS = 4 * 3_600_000;
 
 const USER_NAME = /^(?!\s)[^\p{Cc}]{1,255}(?<!\s)$/u;
 const CARD_NUMBER = USER_NAME;
@@ -58,6 +62,7 @@ export class Administration {
   readonly #site: Site;
   readonly #pins: Pins;
   readonly #jobPasswords: JobPasswords;
+  readonly #policies: PolicyBook;
   readonly #clock: Clock;
   readonly #actor: string;
 
@@ -65,6 +70,7 @@ export class Administration {
     this.#site = site;
     this.#pins = new Pins(site.keys.manifestKey);
     this.#jobPasswords = new JobPasswords(site.keys.manifestKey);
+    this.#policies = new PolicyBook(site.store, () => readPolicyKey(site.keysFolder));
     this.#clock = clock;
     this.#actor = actor;
   }
@@ -97,8 +103,11 @@ export class Administration {
   async setPin(
     user: string,
     asked: boolean | undefined,
-    pin: string = generatePin(),
+    given?: string,
   ): Promise<{ readonly pin: string; readonly required: boolean }> {
+    const { min_length } = (await this.#policies.settings()).pin;
+    const pin = given ?? generatePin(min_length);
+    if (pin.length < min_length) throw new CentralError("pin-invalid", `the policy asks for ${min_length} digits`);
     const required = await this.#site.store.setPin(this.#by(), user, await this.#pins.hash(pin), asked);
     return { pin, required };
   }
@@ -143,7 +152,7 @@ export class Administration {
       );
       const stored = await documents.add(id, source, (bytes) => request.progress?.(bytes, info.size));
       const by = this.#by();
-      const expiresAt = by.at + (request.expiresInMs ?? DEFAULT_EXPIRY_MS);
+      const expiresAt = by.at + (request.expiresInMs ?? (await this.#policies.settings()).retention.held_h * 3_600_000);
       const title = (request.title ?? basename(request.file)).slice(0, 255);
       try {
         await store.addJob(by, { id, user: request.user, title, format, expiresAt, ...stored, ticket, jobPassword });
@@ -168,19 +177,18 @@ export class Administration {
   }
 
   /** `url`: how this agent reaches the server; by default the certificate's first host. */
-  async addAgent(
-    name: string,
-    releaseMode: ReleaseMode = "all",
-    url?: string,
-    ticketUnsupported: TicketPolicy = "hold",
-  ): Promise<AddedAgent> {
+  async addAgent(name: string, url?: string, ticketUnsupported: TicketPolicy = "hold"): Promise<AddedAgent> {
     if (!Name.safeParse(name).success) throw new CentralError("name-invalid", "the agent's name");
     const { keys, store } = this.#site;
     const reachable = serverUrl(new X509Certificate(keys.serverCertificate), url);
     const bearerKey = `${name}.${randomBytes(32).toString("base64url")}`;
     const keyHash = createHash("sha256").update(bearerKey).digest();
-    await store.addAgent(this.#by(), name, keyHash, releaseMode, ticketUnsupported);
-    return { name, url: reachable, toml: agentConfiguration({ name, url: reachable, bearerKey, keys }) };
+    await store.addAgent(this.#by(), name, keyHash, ticketUnsupported);
+    return {
+      name,
+      url: reachable,
+      toml: agentConfiguration({ name, url: reachable, bearerKey, policyRoot: await this.#policyRoot(), keys }),
+    };
   }
 
   agents(): Promise<readonly AgentEntry[]> {
@@ -189,6 +197,51 @@ export class Administration {
 
   disableAgent(name: string): Promise<void> {
     return this.#site.store.disableAgent(this.#by(), name);
+  }
+
+  /** What is in force. `policy-unusable` */
+  async policy(): Promise<CurrentPolicy> {
+    const current = await this.#policies.current();
+    if (current === undefined) throw new CentralError("policy-unusable", "there is none");
+    return current;
+  }
+
+  /** From then on the server obeys the settings, and agents that are connected get them at once. */
+  publishPolicy(settings: PolicySettings): Promise<CurrentPolicy> {
+    return this.#policies.publish(this.#by(), settings);
+  }
+
+  /**
+   * A new policy key, under the next root document, which the root keys in `offline` sign; the settings in force are
+   * signed anew with it. `newRootKeys`: a folder for new root keys, too. `root-keys-unusable`, `root-keys-missing`
+   */
+  async rotateRoot(offline: readonly string[], newRootKeys?: string): Promise<Root> {
+    const { store, keysFolder } = this.#site;
+    const keys = await readRootKeys(offline);
+    const by = this.#by();
+    const current = rootOf(await store.root(await store.newestRoot()));
+    const settings = await this.#policies.settings();
+    const policyKey = makeEd25519();
+    const fresh = newRootKeys === undefined ? undefined : makeRootKeys();
+    const { root, envelope } = nextRoot(current, keys, policyKey, fresh, by.at);
+    if (fresh !== undefined && newRootKeys !== undefined) await writeRootKeys(newRootKeys, fresh);
+    // The key goes first: without it nothing could ever be signed under the new root. With it and without the root, rotating once more helps.
+    await replacePolicyKey(keysFolder, policyKey);
+    const version = root.version;
+    await store.addRoot(
+      by,
+      version,
+      envelope,
+      signedPolicy({ root: version, version: 1, settings, issuedAt: by.at }, policyKey),
+    );
+    return root;
+  }
+
+  async #policyRoot(): Promise<string | undefined> {
+    const { store } = this.#site;
+    const version = await store.newestRoot();
+    const envelope = await store.root(version);
+    return envelope && anchorOf(envelope, version);
   }
 
   audit(limit: number): Promise<readonly AuditEntry[]> {

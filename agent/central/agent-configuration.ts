@@ -6,8 +6,15 @@ import type { SiteKeys } from "./keys.ts";
 const quoted = (text: string): string => JSON.stringify(text);
 
 /** All that an agent's configuration must say about the central server, and samples of the rest. Holds keys. */
-export function agentConfiguration(agent: { name: string; url: string; bearerKey: string; keys: SiteKeys }): string {
-  const { name, url, bearerKey, keys } = agent;
+export function agentConfiguration(agent: {
+  name: string;
+  url: string;
+  bearerKey: string;
+  /** Absent in a site that is older than policies. */
+  policyRoot: string | undefined;
+  keys: SiteKeys;
+}): string {
+  const { name, url, bearerKey, policyRoot, keys } = agent;
   return `# Printgate agent ${name}. This file holds keys: keep it with mode 0600.
 
 [agent]
@@ -25,7 +32,7 @@ key_pins = [
 bearer_key = ${quoted(bearerKey)}
 card_key = ${quoted(keys.cardKey)}
 manifest_key = ${quoted(rawFromPublicKey(createPublicKey(keys.manifestKey)))}
-
+${policyRoot === undefined ? "" : `policy_root = ${quoted(policyRoot)}\n`}
 # What is plugged in where; \`printgate config example\` shows every key.
 
 # [[printer]]

@@ -89,6 +89,30 @@ export const CENTRAL_CODES = {
     what: "The document is empty, or larger than the central server takes.",
     next: "Submit a document of 1 byte to 8 GiB.",
   },
+  "policy-file-invalid": {
+    what: "The file is no policy.",
+    next: "Correct what the detail names; `printgate central policy example` shows every key.",
+  },
+  "policy-unusable": {
+    what: "The policy in the database cannot be used.",
+    next: "Restore the database from its backup, or publish anew with `printgate central policy publish`.",
+  },
+  "policy-key-outdated": {
+    what: "The newest root document does not name the policy key in the `keys` folder.",
+    next: "Restore the `keys` folder from after the rotation, or rotate once more with `printgate central policy rotate`.",
+  },
+  "root-keys-unusable": {
+    what: "A folder of root keys cannot be read, or holds something else.",
+    next: "Name the folder that holds root-1.key and so on.",
+  },
+  "root-keys-missing": {
+    what: "These are too few of the current root keys to sign the next root document.",
+    next: "Name every folder that holds some of them; --root may be given more than once.",
+  },
+  "root-not-next": {
+    what: "The root was rotated by somebody else meanwhile.",
+    next: "Look at `printgate central policy show`, then decide whether to rotate once more.",
+  },
   "format-unknown": {
     what: "The document's format cannot be told from its first bytes.",
     next: "Name it with --format, for example --format application/pdf.",

@@ -24,7 +24,14 @@ export interface DocumentAnswer {
   readonly size: number;
 }
 
-export type Answer = { readonly json: object } | { readonly document: DocumentAnswer } | Refusal;
+export type Answer =
+  | { readonly json: object; readonly etag?: string }
+  /** To a request that named this entity tag (RFC 9110 13.1.2). */
+  | { readonly unchanged: string }
+  /** Takes the response over; resolves when it has ended. */
+  | { readonly stream: (response: ServerResponse) => Promise<void> }
+  | { readonly document: DocumentAnswer }
+  | Refusal;
 
 /** The request's body as `schema` has it. Reads no more than `MAX_REQUEST_BYTES`. */
 export async function readJson<T>(request: IncomingMessage, schema: ZodMiniType<T>): Promise<{ value: T } | Refusal> {
@@ -72,9 +79,16 @@ export async function send(
     }
     return;
   }
+  if ("stream" in answer) return answer.stream(response);
+  if ("unchanged" in answer) {
+    response.writeHead(304, { etag: answer.unchanged }).end();
+    return;
+  }
   let [status, content]: [number, object] = [200, {}];
-  if ("json" in answer) content = answer.json;
-  else {
+  if ("json" in answer) {
+    content = answer.json;
+    if (answer.etag !== undefined) response.setHeader("etag", answer.etag);
+  } else {
     const { status: code, message } = PROBLEMS[answer.problem];
     status = code;
     const text = answer.detail === undefined ? message : `${message} ${answer.detail}`;

@@ -28,6 +28,7 @@ const FILES = {
   backupPublic: "backup.pub",
   manifestKey: "manifest.key",
   cardKey: "card.key",
+  policyKey: "policy.key",
 } as const;
 
 /** What the running server and `agent add` need. */
@@ -45,8 +46,12 @@ export interface SiteKeys {
 }
 
 /** Makes all keys of a site, whole or not at all: `folder` appears with its last file in it. */
-export async function createKeys(folder: string, hosts: readonly string[], now: number): Promise<void> {
-  const pem = (key: KeyObject) => key.export({ type: "pkcs8", format: "pem" }).toString();
+export async function createKeys(
+  folder: string,
+  hosts: readonly string[],
+  now: number,
+  policyKey: KeyObject = generateKeyPairSync("ed25519").privateKey,
+): Promise<void> {
   const p256 = () => generateKeyPairSync("ec", { namedCurve: "P-256" }).privateKey;
   const [authorityKey, serverKey, backupKey] = [p256(), p256(), p256()];
   const authority = await certifyAuthority(authorityKey, now);
@@ -58,6 +63,7 @@ export async function createKeys(folder: string, hosts: readonly string[], now: 
     [FILES.backupKey]: pem(backupKey),
     [FILES.backupPublic]: createPublicKey(backupKey).export({ type: "spki", format: "pem" }).toString(),
     [FILES.manifestKey]: pem(generateKeyPairSync("ed25519").privateKey),
+    [FILES.policyKey]: pem(policyKey),
     [FILES.cardKey]: `${randomBytes(32).toString("base64url")}\n`,
   };
   const parent = dirname(folder);
@@ -99,6 +105,22 @@ export async function readKeys(folder: string): Promise<SiteKeys> {
     throw new CentralError("central-keys-unusable", folder, { cause });
   }
 }
+
+/** `central-keys-unusable` */
+export async function readPolicyKey(folder: string): Promise<KeyObject> {
+  try {
+    return createPrivateKey(await readFile(join(folder, FILES.policyKey), "utf8"));
+  } catch (cause) {
+    throw new CentralError("central-keys-unusable", join(folder, FILES.policyKey), { cause });
+  }
+}
+
+/** Puts another policy key in the place of the old one. */
+export function replacePolicyKey(folder: string, policyKey: KeyObject): Promise<void> {
+  return replaceFile(join(folder, FILES.policyKey), pem(policyKey));
+}
+
+const pem = (key: KeyObject): string => key.export({ type: "pkcs8", format: "pem" }).toString();
 
 /** Renews the server certificate if it ends soon; needs the CA's key. True if it did. */
 export async function renewServerCertificate(folder: string, now: number): Promise<boolean> {

@@ -71,6 +71,6 @@ export class Pins {
 const GENERATED_DIGITS = 6;
 
 /** Digits of a fresh PIN, each as likely as any other. */
-export function generatePin(): string {
-  return Array.from({ length: GENERATED_DIGITS }, () => randomInt(10)).join("");
+export function generatePin(atLeast = 0): string {
+  return Array.from({ length: Math.max(atLeast, GENERATED_DIGITS) }, () => randomInt(10)).join("");
 }

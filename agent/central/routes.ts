@@ -19,10 +19,12 @@ import {
   Uuid,
 } from "../protocol/schema.ts";
 import type { Documents } from "./documents.ts";
+import type { EventHub } from "./event-hub.ts";
 import { type Answer, readJson } from "./http.ts";
 import { JobPasswords } from "./job-passwords.ts";
 import type { SiteKeys } from "./keys.ts";
 import { Pins } from "./pins.ts";
+import type { PolicyBook } from "./policy-book.ts";
 import { RateLimit } from "./rate-limit.ts";
 import type { Agent, Claim, ClaimRef, PresentedCredential, ReleaseStore } from "./store.ts";
 
@@ -62,6 +64,7 @@ const CHUNKS_PER_TAP = Math.floor((MAX_JSON_BYTES * 0.8) / (67 * (4 / 3)));
 const BEARER = /^Bearer (([a-z0-9][a-z0-9._-]{0,62})\.[A-Za-z0-9_-]{43})$/i;
 /** All zeros is the SHA-256 of nothing known. */
 const NO_HASH = Buffer.alloc(32);
+const ROOT_PATH = /^\/v1\/root\/([1-9][0-9]{0,8})$/;
 const JOB_PATH = /^\/v1\/jobs\/([^/]+)\/(document|outcome|lease)$/;
 
 /** What the protocol's paths do. Knows nothing of sockets: a request in, an answer out. */
@@ -74,6 +77,8 @@ export class Routes {
   readonly #leaseMs: number;
   readonly #pins: Pins;
   readonly #jobPasswords: JobPasswords;
+  readonly #policies: PolicyBook;
+  readonly #hub: EventHub;
   readonly #taps: RateLimit;
   readonly #pinTaps: RateLimit;
   readonly #reports: RateLimit;
@@ -84,6 +89,8 @@ export class Routes {
     store: ReleaseStore;
     documents: Documents;
     keys: SiteKeys;
+    policies: PolicyBook;
+    hub: EventHub;
     clock: Clock;
     log: Log;
     limits: Limits;
@@ -97,6 +104,8 @@ export class Routes {
     this.#leaseMs = limits.leaseMs;
     this.#pins = new Pins(parts.keys.manifestKey);
     this.#jobPasswords = new JobPasswords(parts.keys.manifestKey);
+    this.#policies = parts.policies;
+    this.#hub = parts.hub;
     this.#taps = new RateLimit(limits.tapsPerSecond, limits.tapBurst);
     this.#pinTaps = new RateLimit(limits.pinsPerSecond, limits.pinBurst);
     this.#reports = new RateLimit(limits.reportsPerSecond, limits.reportsPerSecond);
@@ -111,6 +120,10 @@ export class Routes {
     if (url === paths.taps) return method === "POST" ? this.#tap(request, agent) : METHOD_NOT_ALLOWED;
     if (url === paths.self) return method === "GET" ? this.#self(agent) : METHOD_NOT_ALLOWED;
     if (url === paths.claims) return method === "GET" ? this.#claims(agent) : METHOD_NOT_ALLOWED;
+    if (url === paths.events) return method === "GET" ? this.#events(request, agent) : METHOD_NOT_ALLOWED;
+    if (url === paths.policy) return method === "GET" ? this.#policy(request) : METHOD_NOT_ALLOWED;
+    const [, root] = ROOT_PATH.exec(url) ?? [];
+    if (root !== undefined) return method === "GET" ? this.#root(Number(root)) : METHOD_NOT_ALLOWED;
     const [, jobId, part] = JOB_PATH.exec(url) ?? [];
     if (jobId === undefined || !Uuid.safeParse(jobId).success) return { problem: "not-found" };
     if (method !== (part === "document" ? "GET" : "POST")) return METHOD_NOT_ALLOWED;
@@ -146,6 +159,7 @@ export class Routes {
       if (pinWait > 0) return { problem: "too-many-requests", retryAfterMs: pinWait };
       presented = await this.#withProof(tap.credential);
     }
+    const { release, pin } = await this.#policies.settings();
     const now = this.#clock.wall();
     const leaseUntil = now + this.#leaseMs;
     const claimed = await this.#store.claim({
@@ -158,6 +172,11 @@ export class Routes {
       now,
       leaseUntil,
       limits: { jobs: JOBS_PER_TAP, chunks: CHUNKS_PER_TAP },
+      rules: {
+        mode: release.newest_at.includes(agent.name) ? "newest" : release.mode,
+        pinTries: pin.tries,
+        pinLockMs: pin.lock_min * 60_000,
+      },
     });
     const serverTime = new Date(now).toISOString();
     const { tapId, reader, printer, credential } = tap;
@@ -270,6 +289,24 @@ export class Routes {
   #self(agent: Agent): Answer {
     const serverTime = isoTime(this.#clock);
     return { json: { name: agent.name, serverTime } satisfies AgentSelf };
+  }
+
+  #events(request: IncomingMessage, agent: Agent): Answer {
+    const last = request.headers["last-event-id"];
+    const lastEventId = typeof last === "string" ? last : undefined;
+    return { stream: (response) => this.#hub.follow(agent.name, response, lastEventId) };
+  }
+
+  async #policy(request: IncomingMessage): Promise<Answer> {
+    const current = await this.#policies.current();
+    if (current === undefined) return { problem: "policy-none" };
+    const etag = `"${current.hash.slice(0, 32)}"`;
+    return request.headers["if-none-match"] === etag ? { unchanged: etag } : { json: current.envelope, etag };
+  }
+
+  async #root(version: number): Promise<Answer> {
+    const envelope = await this.#policies.root(version);
+    return envelope === undefined ? { problem: "policy-none" } : { json: envelope };
   }
 
   async #claims(agent: Agent): Promise<Answer> {

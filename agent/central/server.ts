@@ -6,8 +6,11 @@ import { type Clock, pause, systemClock } from "../../drivers/clock.ts";
 import { codeOf } from "../../drivers/coded-error.ts";
 import { type Log, silentLog } from "../../drivers/log.ts";
 import { CentralError } from "./central-error.ts";
+import { EventHub } from "./event-hub.ts";
 import { type Answer, send } from "./http.ts";
-import { readKeys, renewServerCertificate } from "./keys.ts";
+import { readKeys, readPolicyKey, renewServerCertificate } from "./keys.ts";
+import { News } from "./news.ts";
+import { PolicyBook } from "./policy-book.ts";
 import { DEFAULT_LIMITS, type Limits, Routes } from "./routes.ts";
 import { openSite, type Site } from "./site.ts";
 
@@ -21,6 +24,8 @@ export interface Times {
   readonly keepAliveMs: number;
   /** How long an agent may take nothing of a document: its printer may be out of paper meanwhile. */
   readonly stallMs: number;
+  /** How often a stream of events that has none says that it lives. */
+  readonly heartbeatMs: number;
   /** How long `stop` lets requests finish. */
   readonly graceMs: number;
   /** How often expired jobs are ended; every sixtieth time, leftover files and the certificate are looked at too. */
@@ -33,6 +38,7 @@ export const DEFAULT_TIMES: Times = {
   requestMs: 30_000,
   keepAliveMs: 120_000,
   stallMs: 900_000,
+  heartbeatMs: 15_000,
   graceMs: 5_000,
   sweepMs: 60_000,
 };
@@ -67,6 +73,9 @@ export class CentralServer {
   readonly #server: Server;
   readonly #site: Site;
   readonly #routes: Routes;
+  readonly #policies: PolicyBook;
+  readonly #hub: EventHub;
+  readonly #news: News;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #times: Times;
@@ -99,9 +108,31 @@ export class CentralServer {
     const { host = "127.0.0.1", port = 0 } = options;
     try {
       await listening(server, host, port);
-      const routes = new Routes({ ...site, clock, log, limits: { ...DEFAULT_LIMITS, ...options.limits } });
-      const started = new CentralServer(server, host, site, routes, clock, log, times, options.delayMs ?? 0);
+      const policies = new PolicyBook(site.store, () => readPolicyKey(site.keysFolder));
+      const hub = new EventHub(clock, times.heartbeatMs);
+      const routes = new Routes({
+        ...site,
+        policies,
+        hub,
+        clock,
+        log,
+        limits: { ...DEFAULT_LIMITS, ...options.limits },
+      });
+      const started = new CentralServer(
+        server,
+        host,
+        site,
+        routes,
+        policies,
+        hub,
+        clock,
+        log,
+        times,
+        options.delayMs ?? 0,
+      );
       await started.#housekeeping();
+      await started.#news.look();
+      started.#news.start();
       started.#sweepLater();
       return started;
     } catch (error) {
@@ -116,6 +147,8 @@ export class CentralServer {
     host: string,
     site: Site,
     routes: Routes,
+    policies: PolicyBook,
+    hub: EventHub,
     clock: Clock,
     log: Log,
     times: Times,
@@ -124,6 +157,9 @@ export class CentralServer {
     this.#server = server;
     this.#site = site;
     this.#routes = routes;
+    this.#policies = policies;
+    this.#hub = hub;
+    this.#news = new News(site.store, hub, clock, log);
     this.#clock = clock;
     this.#log = log;
     this.#times = times;
@@ -157,6 +193,8 @@ export class CentralServer {
 
   async #stop(): Promise<void> {
     this.#cancelSweep();
+    this.#news.stop();
+    this.#hub.close();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
     this.#server.closeIdleConnections();
     const cancel = this.#clock.after(this.#times.graceMs, () => {
@@ -213,14 +251,25 @@ export class CentralServer {
   }
 
   async #expire(): Promise<void> {
-    const expired = await this.#site.store.expire(this.#clock.wall());
+    const { ended_d } = (await this.#policies.settings()).retention;
+    const expired = await this.#site.store.expire(this.#clock.wall(), ended_d * 86_400_000);
     for (const jobId of expired) await this.#site.documents.remove(jobId);
     if (expired.length > 0) this.#log.info({ jobs: expired.length }, "held jobs expired");
+  }
+
+  async #renewPolicy(now: number): Promise<void> {
+    try {
+      if (await this.#policies.renew({ actor: "central", at: now })) this.#log.info({}, "the policy was signed anew");
+    } catch (error) {
+      // What is in force is good for as long again: time to look at the log.
+      this.#log.error({ code: codeOf(error), error: String(error) }, "the policy could not be signed anew");
+    }
   }
 
   async #housekeeping(): Promise<void> {
     await this.#expire();
     const now = this.#clock.wall();
+    await this.#renewPolicy(now);
     const { store, documents, keysFolder } = this.#site;
     const removed = await documents.removeUnneeded((jobId) => store.needsDocument(jobId, now), now - YOUNG_MS);
     if (removed > 0) this.#log.info({ files: removed }, "leftover documents removed");

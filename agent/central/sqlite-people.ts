@@ -57,7 +57,7 @@ export class SqlitePeople {
   }
 
   /** Counts a wrong PIN. `reader` names it among all readers of all agents. */
-  judge(credential: PresentedCredential, reader: string, now: number): Judgement {
+  judge(credential: PresentedCredential, reader: string, now: number, rule: Rule = PERSON_RULE): Judgement {
     switch (credential.kind) {
       case "card": {
         const row = this.#db.get<PersonRow>(BY_CARD, credential.token);
@@ -69,27 +69,37 @@ export class SqlitePeople {
       }
       case "card-pin": {
         const row = this.#db.get<PersonRow>(BY_CARD, credential.token);
-        return this.#judgePin(row, credential.proof, "unknown card", reader, now);
+        return this.#judgePin(row, credential.proof, "unknown card", reader, now, rule);
       }
       case "id-pin": {
         const row = this.#db.get<PersonRow>(BY_ID, credential.idToken);
-        return this.#judgePin(row, credential.proof, "unknown ID", reader, now);
+        return this.#judgePin(row, credential.proof, "unknown ID", reader, now, rule);
       }
     }
   }
 
   /** The same statements run whoever it is: how long a refusal takes must not tell why. */
-  #judgePin(row: PersonRow | undefined, proof: Uint8Array, unknown: string, reader: string, now: number): Judgement {
+  #judgePin(
+    row: PersonRow | undefined,
+    proof: Uint8Array,
+    unknown: string,
+    reader: string,
+    now: number,
+    rule: Rule,
+  ): Judgement {
     const subject = `${row?.id ?? "nobody"}`;
-    const [person, place] = [this.#guesses("person", subject, now), this.#guesses("reader", reader, now)];
+    const [person, place] = [
+      this.#guesses("person", subject, now, rule),
+      this.#guesses("reader", reader, now, READER_RULE),
+    ];
     const right = row !== undefined && isRight(row, proof);
     const refused = (why: string): Judgement => ({ result: "refused", why });
     if (isLocked(place, READER_RULE, now)) return refused("the reader is locked");
-    if (isLocked(person, PERSON_RULE, now)) return refused("the person is locked");
+    if (isLocked(person, rule, now)) return refused("the person is locked");
     if (!right) {
       this.#keep("reader", reader, afterWrong(place, READER_RULE, now));
       // Nobody's guesses are written as a person's are, and never count.
-      this.#keep("person", subject, row === undefined ? NO_GUESSES : afterWrong(person, PERSON_RULE, now));
+      this.#keep("person", subject, row === undefined ? NO_GUESSES : afterWrong(person, rule, now));
       if (row === undefined) return refused(unknown);
       return refused(row.hash === null ? "no PIN is set" : "wrong PIN");
     }
@@ -97,8 +107,7 @@ export class SqlitePeople {
     return row.enabled === 1 ? { result: "known", person: row } : refused("disabled user");
   }
 
-  #guesses(kind: "person" | "reader", subject: string, now: number): Guesses {
-    const rule: Rule = kind === "person" ? PERSON_RULE : READER_RULE;
+  #guesses(kind: "person" | "reader", subject: string, now: number, rule: Rule): Guesses {
     const kept = this.#db.get<Guesses>(
       "SELECT wrong, since, locks, locked_at AS lockedAt FROM lockouts WHERE kind = ? AND subject = ?",
       kind,

@@ -1,9 +1,11 @@
 import { randomUUID } from "node:crypto";
 import type { Outcome } from "../protocol/schema.ts";
 import type { TicketAttributes } from "../protocol/ticket.ts";
+import { PERSON_RULE, type Rule } from "./lockout.ts";
 import type { PinHash } from "./pins.ts";
 import { Sqlite } from "./sqlite.ts";
 import { SqlitePeople } from "./sqlite-people.ts";
+import { SqlitePolicies } from "./sqlite-policies.ts";
 import type {
   Agent,
   AuditEntry,
@@ -18,7 +20,7 @@ import type {
   Settlement,
 } from "./store.ts";
 
-/** How long ended jobs, their claims and taps are remembered; the audit keeps them for ever. */
+/** How long ended jobs, their claims and taps are remembered where no policy says it; the audit keeps them for ever. */
 export const RETENTION_MS = 30 * 86_400_000;
 
 /** An audit row shows no more of a card token than this. */
@@ -66,18 +68,19 @@ export const ticketOf = (json: string | null): TicketAttributes | null =>
 export class SqliteReleaseStore implements ReleaseStore {
   protected readonly db: Sqlite;
   protected readonly people: SqlitePeople;
+  protected readonly policies: SqlitePolicies;
   readonly #uuid: () => string;
 
   constructor(file: string, uuid: () => string = randomUUID) {
     this.db = Sqlite.open(file);
     this.people = new SqlitePeople(this.db);
+    this.policies = new SqlitePolicies(this.db);
     this.#uuid = uuid;
   }
 
   async agent(name: string): Promise<KnownAgent | undefined> {
     return this.db.get<KnownAgent>(
-      `SELECT id, name, release_mode AS releaseMode, ticket_unsupported AS ticketUnsupported, key_hash AS keyHash
-       FROM agents WHERE name = ? AND enabled = 1`,
+      "SELECT id, name, ticket_unsupported AS ticketUnsupported, key_hash AS keyHash FROM agents WHERE name = ? AND enabled = 1",
       name,
     );
   }
@@ -99,10 +102,10 @@ export class SqliteReleaseStore implements ReleaseStore {
   }
 
   #claimFirst(request: ClaimRequest): ClaimAnswer {
-    const { agent, tapId, credential, reader, printer, now, leaseUntil, limits } = request;
-    const judged = this.people.judge(credential, `${agent.id}/${reader}`, now);
+    const { agent, tapId, credential, reader, printer, now, leaseUntil, limits, rules } = request;
+    const judged = this.people.judge(credential, `${agent.id}/${reader}`, now, personRule(rules));
     const user = judged.result === "known" ? judged.person : undefined;
-    const order = agent.releaseMode === "newest" ? "DESC LIMIT min(1, ?)" : "LIMIT ?";
+    const order = rules?.mode === "newest" ? "DESC LIMIT min(1, ?)" : "LIMIT ?";
     // Asked for a refused card too: how long a refusal takes must not tell why.
     const waiting = this.db.all<JobRow>(
       `SELECT ${JOB_COLUMNS} FROM jobs j WHERE j.user_id = ? AND j.state = 'held' AND j.expires_at > ? ORDER BY j.seq ${order}`,
@@ -249,7 +252,7 @@ export class SqliteReleaseStore implements ReleaseStore {
     });
   }
 
-  async expire(now: number): Promise<readonly string[]> {
+  async expire(now: number, forgetAfterMs = RETENTION_MS): Promise<readonly string[]> {
     return this.db.atomic(() => {
       const over = this.db.all<{ seq: number; id: string }>(
         "SELECT seq, id FROM jobs WHERE state = 'held' AND expires_at <= ?",
@@ -260,8 +263,8 @@ export class SqliteReleaseStore implements ReleaseStore {
         this.record({ actor: "central", at: now }, "job-expired", { job: job.id });
       }
       this.forgetPasswords();
-      this.db.run("DELETE FROM jobs WHERE ended_at <= ?", now - RETENTION_MS);
-      this.db.run("DELETE FROM taps WHERE at <= ?", now - RETENTION_MS);
+      this.db.run("DELETE FROM jobs WHERE ended_at <= ?", now - forgetAfterMs);
+      this.db.run("DELETE FROM taps WHERE at <= ?", now - forgetAfterMs);
       this.people.forgetReaders(now - RETENTION_MS);
       return over.map((job) => job.id);
     });
@@ -296,6 +299,10 @@ export class SqliteReleaseStore implements ReleaseStore {
       JSON.stringify(detail),
     );
   }
+}
+
+function personRule(rules: ClaimRequest["rules"]): Rule {
+  return rules === undefined ? PERSON_RULE : { ...PERSON_RULE, tries: rules.pinTries, lockMs: rules.pinLockMs };
 }
 
 const actorOf = (agent: Agent): string => `agent:${agent.name}`;

@@ -124,5 +124,24 @@ ALTER TABLE agents ADD COLUMN ticket_unsupported TEXT NOT NULL DEFAULT 'hold' CH
 ALTER TABLE claims ADD COLUMN detail TEXT;
 `;
 
+/** Root documents and policies, signed; the release mode of agents is the policy's now. */
+const POLICIES = `
+CREATE TABLE roots (
+  version INTEGER PRIMARY KEY,
+  envelope TEXT NOT NULL,
+  added_at INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE policies (
+  root INTEGER NOT NULL REFERENCES roots (version),
+  version INTEGER NOT NULL,
+  envelope TEXT NOT NULL,
+  added_at INTEGER NOT NULL,
+  PRIMARY KEY (root, version)
+) STRICT, WITHOUT ROWID;
+
+ALTER TABLE agents DROP COLUMN release_mode;
+`;
+
 /** What brings a database from each version to the next, the first from none. A step that was released never changes. */
-export const STEPS: readonly string[] = [TABLES, PINS, TICKETS];
+export const STEPS: readonly string[] = [TABLES, PINS, TICKETS, POLICIES];

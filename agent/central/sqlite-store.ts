@@ -1,8 +1,20 @@
+import type { RootEnvelope } from "../protocol/root.ts";
+import type { Envelope } from "../protocol/schema.ts";
 import type { TicketPolicy } from "../protocol/ticket.ts";
 import { CentralError } from "./central-error.ts";
 import type { PinHash } from "./pins.ts";
 import { MASKED_DIGITS, SqliteReleaseStore, ticketOf } from "./sqlite-release-store.ts";
-import type { AgentEntry, AuditEntry, By, Decision, JobEntry, NewJob, ReleaseMode, Store } from "./store.ts";
+import type {
+  AgentEntry,
+  AuditEntry,
+  By,
+  Decision,
+  JobEntry,
+  NewJob,
+  PolicyName,
+  SignedPolicy,
+  Store,
+} from "./store.ts";
 
 /** The whole store in SQLite: what administrators do, on top of what the server asks. */
 export class SqliteStore extends SqliteReleaseStore implements Store {
@@ -68,24 +80,17 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
     });
   }
 
-  async addAgent(
-    by: By,
-    name: string,
-    keyHash: Uint8Array,
-    releaseMode: ReleaseMode,
-    ticketUnsupported: TicketPolicy = "hold",
-  ): Promise<void> {
+  async addAgent(by: By, name: string, keyHash: Uint8Array, ticketUnsupported: TicketPolicy = "hold"): Promise<void> {
     this.db.atomic(() => {
       if (this.db.get("SELECT 1 FROM agents WHERE name = ?", name)) throw new CentralError("agent-exists", name);
       this.db.run(
-        "INSERT INTO agents (name, key_hash, release_mode, ticket_unsupported, added_at) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO agents (name, key_hash, ticket_unsupported, added_at) VALUES (?, ?, ?, ?)",
         name,
         keyHash,
-        releaseMode,
         ticketUnsupported,
         by.at,
       );
-      this.record(by, "agent-added", { agent: name, releaseMode, ticketUnsupported });
+      this.record(by, "agent-added", { agent: name, ticketUnsupported });
     });
   }
 
@@ -99,13 +104,11 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
 
   async agents(): Promise<readonly AgentEntry[]> {
     return this.db
-      .all<{ name: string; mode: ReleaseMode; unsupported: TicketPolicy; enabled: number; added_at: number }>(
-        `SELECT name, release_mode AS mode, ticket_unsupported AS unsupported, enabled, added_at
-         FROM agents ORDER BY name`,
+      .all<{ name: string; unsupported: TicketPolicy; enabled: number; added_at: number }>(
+        "SELECT name, ticket_unsupported AS unsupported, enabled, added_at FROM agents ORDER BY name",
       )
       .map((row) => ({
         name: row.name,
-        releaseMode: row.mode,
         ticketUnsupported: row.unsupported,
         enabled: row.enabled === 1,
         addedAt: row.added_at,
@@ -178,6 +181,55 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
         limit,
       )
       .map((row) => ({ ...row, detail: JSON.parse(row.detail) as AuditEntry["detail"] }));
+  }
+
+  async changes(): Promise<number> {
+    // The first counts other connections' commits, the second our own (sqlite.org/pragma.html#pragma_data_version).
+    const others = this.db.get<{ data_version: number }>("PRAGMA data_version")?.data_version ?? 0;
+    const own = this.db.get<{ n: number }>("SELECT total_changes() AS n")?.n ?? 0;
+    return others * 2 ** 32 + own;
+  }
+
+  async policyName(): Promise<PolicyName | undefined> {
+    return this.policies.name();
+  }
+
+  async policy(name: PolicyName): Promise<SignedPolicy | undefined> {
+    return this.policies.policy(name);
+  }
+
+  async root(version: number): Promise<RootEnvelope | undefined> {
+    return this.policies.root(version);
+  }
+
+  async newestRoot(): Promise<number> {
+    return this.policies.newestRoot();
+  }
+
+  async beginPolicies(by: By, root: RootEnvelope, policy: SignedPolicy): Promise<void> {
+    this.db.atomic(() => {
+      this.policies.clear();
+      this.policies.addRoot(1, root, by.at);
+      this.policies.addPolicy(policy, by.at);
+    });
+  }
+
+  async publishPolicy(by: By, sign: (name: PolicyName, root: RootEnvelope | undefined) => Envelope): Promise<void> {
+    this.db.atomic(() => {
+      const newest = this.policies.newestRoot();
+      const before = this.policies.name();
+      const name = { root: newest, version: before?.root === newest ? before.version + 1 : 1 };
+      this.policies.addPolicy({ ...name, envelope: sign(name, this.policies.root(newest)) }, by.at);
+      this.record(by, "policy-published", { policy: `${name.root}.${name.version}` });
+    });
+  }
+
+  async addRoot(by: By, version: number, root: RootEnvelope, policy: Envelope): Promise<void> {
+    this.db.atomic(() => {
+      this.policies.addRoot(version, root, by.at);
+      this.policies.addPolicy({ root: version, version: 1, envelope: policy }, by.at);
+      this.record(by, "root-rotated", { root: version });
+    });
   }
 
   #userId(name: string): number | undefined {

@@ -1,4 +1,6 @@
-import type { Outcome } from "../protocol/schema.ts";
+import type { ReleaseMode } from "../protocol/policy.ts";
+import type { RootEnvelope } from "../protocol/root.ts";
+import type { Envelope, Outcome } from "../protocol/schema.ts";
 import type { TicketAttributes, TicketPolicy } from "../protocol/ticket.ts";
 import type { PinHash } from "./pins.ts";
 
@@ -7,7 +9,7 @@ import type { PinHash } from "./pins.ts";
  * Each method is one transaction; each that changes something writes its audit row in that transaction.
  * Times are milliseconds since the Unix epoch. Methods reject with a `CentralError` where they name one.
  */
-export interface Store extends ReleaseStore {
+export interface Store extends ReleaseStore, PolicyShelf {
   /** `user-exists` */
   addUser(by: By, name: string, displayName: string): Promise<void>;
   /** `user-unknown` */
@@ -25,13 +27,7 @@ export interface Store extends ReleaseStore {
   /** `card-unknown` */
   removeCard(by: By, token: string): Promise<void>;
   /** `agent-exists` */
-  addAgent(
-    by: By,
-    name: string,
-    keyHash: Uint8Array,
-    releaseMode: ReleaseMode,
-    ticketUnsupported?: TicketPolicy,
-  ): Promise<void>;
+  addAgent(by: By, name: string, keyHash: Uint8Array, ticketUnsupported?: TicketPolicy): Promise<void>;
   /** `agent-unknown` */
   disableAgent(by: By, name: string): Promise<void>;
   agents(): Promise<readonly AgentEntry[]>;
@@ -60,15 +56,40 @@ export interface ReleaseStore {
   renewLease(claim: ClaimRef, leaseUntil: number): Promise<boolean>;
   /** `documentDone`: nobody needs the document any more. */
   settle(claim: ClaimRef, outcome: Outcome, now: number): Promise<Settlement>;
-  /** Ends the held jobs whose time is over and forgets what ended long ago; returns the ids of the expired. */
-  expire(now: number): Promise<readonly string[]>;
+  /** Ends the held jobs whose time is over and forgets what ended longer ago than that; returns the ids of the expired. */
+  expire(now: number, forgetAfterMs?: number): Promise<readonly string[]>;
   /** False for a document that no job needs: the job is unknown, ended, or its time is over and nobody works on it. */
   needsDocument(jobId: string, now: number): Promise<boolean>;
   close(): Promise<void>;
 }
 
-export const RELEASE_MODES = ["all", "newest"] as const;
-export type ReleaseMode = (typeof RELEASE_MODES)[number];
+/** Root documents and policies. */
+export interface PolicyShelf {
+  /** Another number whenever anybody has changed the database. */
+  changes(): Promise<number>;
+  policyName(): Promise<PolicyName | undefined>;
+  policy(name: PolicyName): Promise<SignedPolicy | undefined>;
+  root(version: number): Promise<RootEnvelope | undefined>;
+  /** The newest root's version; 0 in a site that is older than policies. */
+  newestRoot(): Promise<number>;
+  /** The first root and policy of a site that is just being made. */
+  beginPolicies(by: By, root: RootEnvelope, policy: SignedPolicy): Promise<void>;
+  /** `sign` is given the next name, under the newest root, and that root. */
+  publishPolicy(by: By, sign: (name: PolicyName, root: RootEnvelope | undefined) => Envelope): Promise<void>;
+  /** The next root together with the first policy under it. `root-not-next` */
+  addRoot(by: By, version: number, root: RootEnvelope, policy: Envelope): Promise<void>;
+}
+
+/** A policy's version, under its root's. */
+export interface PolicyName {
+  readonly root: number;
+  readonly version: number;
+}
+
+export interface SignedPolicy extends PolicyName {
+  readonly envelope: Envelope;
+}
+
 export type Decision = "held" | "printed";
 
 /** Who does it, and when. */
@@ -80,9 +101,16 @@ export interface By {
 export interface Agent {
   readonly id: number;
   readonly name: string;
-  readonly releaseMode: ReleaseMode;
   /** What becomes of a job whose ticket asks for what the printer cannot do. */
   readonly ticketUnsupported: TicketPolicy;
+}
+
+/** What the policy says of a tap. */
+export interface TapRules {
+  readonly mode: ReleaseMode;
+  /** So many wrong PINs lock a person. */
+  readonly pinTries: number;
+  readonly pinLockMs: number;
 }
 
 export interface KnownAgent extends Agent {
@@ -106,6 +134,8 @@ export interface ClaimRequest {
   readonly now: number;
   readonly leaseUntil: number;
   readonly limits: { readonly jobs: number; readonly chunks: number };
+  /** What holds where there is no policy, unless it says otherwise. */
+  readonly rules?: TapRules;
 }
 
 /** A credential without anything that a person typed. `proof` is to be compared with the hash of the stored PIN. */

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { userInfo } from "node:os";
 import type { Administration } from "../central/administration.ts";
-import { RELEASE_MODES, type ReleaseMode } from "../central/store.ts";
+import { policyExample, publishPolicy, rotateRoot, showPolicy } from "./central-policy.ts";
 import { policyFrom, TICKET_FLAGS, TICKET_HELP, TICKET_OPTIONS, ticketFrom, ticketText } from "./central-ticket.ts";
 import { addUser, clearId, clearPin, setId, setPin, unlockUser, wordOrInput } from "./central-user.ts";
 import { type Command, CommandError, EXIT, type Invocation, textOption } from "./command.ts";
@@ -26,10 +26,13 @@ usage: printgate central init [--host NAME ...]
                [--copies 2] [--sides two-sided-long-edge] [--job-password] ... (the job's ticket, below)
        printgate central job list [--user NAME] [--all]
        printgate central job decide ID held|printed
-       printgate central agent add NAME [--release-mode all|newest] [--url https://HOST:PORT]
-               [--ticket-unsupported hold|drop]
+       printgate central agent add NAME [--url https://HOST:PORT] [--ticket-unsupported hold|drop]
        printgate central agent list
        printgate central agent disable NAME
+       printgate central policy publish FILE
+       printgate central policy show
+       printgate central policy example
+       printgate central policy rotate --root DIR ... [--new-root-keys DIR]
        printgate central audit [--limit 50]
 
   --data DIR      the server's folder (default: $PRINTGATE_CENTRAL_DATA, else ./printgate-central)
@@ -44,14 +47,19 @@ usage: printgate central init [--host NAME ...]
                   standard input where that is no terminal
   --format MIME   the document's format (default: told from its first bytes: PDF, PWG and Apple raster, PCL,
                   PostScript, JPEG)
-  --expires TIME  how long the job is held: 90s, 30m, 4h, 2d (default: 4h)
+  --expires TIME  how long the job is held: 90s, 30m, 4h, 2d (default: the policy's, at first 4h)
   --all           jobs that ended too
-  --release-mode  what a tap at this agent prints: all jobs, or the newest
   --url URL       how this agent reaches the server (default: the first --host of init, port 8631)
+  FILE            a policy's settings in TOML, or in JSON where the name ends in .json; what it leaves out has its default
+  --root DIR      a folder with root keys, of which two are needed; may be repeated
+  --new-root-keys DIR
+                  make new root keys, too, and leave them there
 
 How a job is to be printed, by IPP's names; what is not said is the printer's to choose:
 ${TICKET_HELP}
 
+\`policy publish\` signs the settings as the next version; the server obeys it at once, and so do the agents that it
+reaches. \`policy rotate\` is for a policy key (or, with --new-root-keys, root keys) that others may have.
 All but init and serve work while the server runs.
 After 5 wrong PINs a person is locked for 15 minutes, the next time for 30, at most for a day; \`user unlock\` ends it.
 \`agent add\` prints the agent's configuration, with its keys, on standard output.
@@ -84,7 +92,8 @@ export const command: Command = {
     format: { type: "string" },
     expires: { type: "string" },
     all: { type: "boolean" },
-    "release-mode": { type: "string" },
+    root: { type: "string", multiple: true },
+    "new-root-keys": { type: "string" },
     url: { type: "string" },
     limit: { type: "string" },
     ...TICKET_OPTIONS,
@@ -148,15 +157,15 @@ const ACTIONS: Readonly<Record<string, Action>> = {
       return { id, state: decision };
     }),
   },
-  "agent add": { words: 1, options: ["release-mode", "url", "ticket-unsupported"], run: administer(addAgent) },
+  "agent add": { words: 1, options: ["url", "ticket-unsupported"], run: administer(addAgent) },
   "agent list": {
     words: 0,
     options: [],
     run: administer(async (admin, { terminal }) => {
       const agents = (await admin.agents()).map((agent) => ({ ...agent, addedAt: iso(agent.addedAt) }));
-      for (const { name, releaseMode, ticketUnsupported, enabled } of agents) {
+      for (const { name, ticketUnsupported, enabled } of agents) {
         const drops = ticketUnsupported === "drop" ? "  drops what a printer cannot do" : "";
-        terminal.line(`${name}  releases ${releaseMode}${drops}${enabled ? "" : "  disabled"}`);
+        terminal.line(`${name}${drops}${enabled ? "" : "  disabled"}`);
       }
       if (agents.length === 0) terminal.line("There are no agents.");
       return { agents };
@@ -171,6 +180,10 @@ const ACTIONS: Readonly<Record<string, Action>> = {
       return { agent: name, enabled: false };
     }),
   },
+  "policy publish": { words: 1, options: [], run: administer(publishPolicy) },
+  "policy show": { words: 0, options: [], run: administer(showPolicy) },
+  "policy example": { words: 0, options: [], run: policyExample },
+  "policy rotate": { words: 0, options: ["root", "new-root-keys"], run: administer(rotateRoot) },
   audit: {
     words: 0,
     options: ["limit"],
@@ -197,6 +210,10 @@ async function init(invocation: Invocation): Promise<number> {
     `Back up ${dataDir}/keys now, to a place that nobody else can read: without it every agent must be set up anew, ` +
       "and whoever has it can pose as this server. backup.key and ca.key may live in that place only; " +
       "the server needs ca.key once a year, to renew its certificate.",
+  );
+  terminal.note(
+    `Take ${dataDir}/root-keys away from this machine: three keys, two of which sign who may sign policies. Keep them in ` +
+      "different places; they are needed only for `printgate central policy rotate`.",
   );
   terminal.result({ data: dataDir, hosts });
   return EXIT.ok;
@@ -264,17 +281,15 @@ async function listJobs(admin: Administration, invocation: Invocation) {
 
 async function addAgent(admin: Administration, invocation: Invocation, [name = ""]: readonly string[]) {
   const { terminal } = invocation;
-  const mode = textOption(invocation, "release-mode") ?? "all";
-  if (!isReleaseMode(mode)) throw new CommandError("usage", `--release-mode takes ${RELEASE_MODES.join(" or ")}`);
   const ticketUnsupported = policyFrom(invocation);
-  const { url, toml } = await admin.addAgent(name, mode, textOption(invocation, "url"), ticketUnsupported);
+  const { url, toml } = await admin.addAgent(name, textOption(invocation, "url"), ticketUnsupported);
   // With --json it is in the result alone: keys belong to one place.
   if (!terminal.json) terminal.line(toml);
   terminal.note(
     `Store this as the agent's configuration, /etc/printgate/printgate.toml, with mode 0600. ` +
       "It holds keys and cannot be printed again.",
   );
-  return { agent: name, url, releaseMode: mode, ticketUnsupported, configuration: toml };
+  return { agent: name, url, ticketUnsupported, configuration: toml };
 }
 
 function enableUser(enabled: boolean): Run {
@@ -321,5 +336,3 @@ function duration(written: string | undefined): number | undefined {
 }
 
 const iso = (time: number): string => new Date(time).toISOString();
-
-const isReleaseMode = (word: string): word is ReleaseMode => RELEASE_MODES.some((mode) => mode === word);

@@ -45,6 +45,10 @@ export const COMMAND_CODES = {
     what: "The command was called with words that it does not know.",
     next: "Call it with --help to see what it takes.",
   },
+  "policy-not-taken": {
+    what: "This agent takes no policy: its configuration names no root of trust for it.",
+    next: "Set `policy_root` in [central] to what `printgate central agent add` prints.",
+  },
   "agent-silent": {
     what: "The agent's control socket is there, but its answer is none.",
     next: "Look at its log; if it hangs, restart it.",

@@ -1,6 +1,6 @@
 import { controlSocketPath } from "../agent.ts";
 import { printerNotes } from "../health/printer-notes.ts";
-import { type AgentStatus, duration, verdictOf } from "../health/status.ts";
+import { type AgentStatus, duration, type PolicySummary, verdictOf } from "../health/status.ts";
 import type { TapTrace, TracedJob } from "../release/trace.ts";
 import { type Command, CommandError, EXIT } from "./command.ts";
 import { configOf, statusOf } from "./configured-agent.ts";
@@ -27,7 +27,7 @@ Exit code 0 when the agent is ready, 1 when something is wrong or it does not ru
 };
 
 function describe(status: AgentStatus, verdict: ReturnType<typeof verdictOf>): string[] {
-  const { central, readers, printers, ledger, taps } = status;
+  const { central, readers, printers, ledger, taps, policy } = status;
   const trip = central.roundTripMs === undefined ? "" : `, ${central.roundTripMs.toFixed(1)} ms`;
   return [
     verdict.status === "ready" ? "Ready" : "Degraded",
@@ -35,6 +35,7 @@ function describe(status: AgentStatus, verdict: ReturnType<typeof verdictOf>): s
     "",
     `agent    ${status.name} ${status.version}, pid ${status.pid}, up ${duration(status.uptimeMs)}, ${status.memoryMiB} MiB`,
     `central  ${central.status}${trip}`,
+    ...(policy === undefined ? [] : [`policy   ${policyInWords(policy)}`]),
     ...readers.flatMap((r) => {
       const last = r.lastReadAgoMs === undefined ? "no card yet" : `last card ${duration(r.lastReadAgoMs)} ago`;
       const line = `reader   ${r.name} (${r.family} at ${r.printer}): ${r.status} for ${duration(r.forMs)}, ${last}`;
@@ -71,4 +72,19 @@ function credentialOf({ credential, card = "?" }: TapTrace): string {
 function jobText({ word, reason = "none", detail }: TracedJob): string {
   if (word === undefined || reason === "none") return word ?? "under way";
   return `${word}: ${reason}${detail === undefined ? "" : `, ${detail}`}`;
+}
+
+/** `1.4, signed 3 d ago, good until 2026-12-25T04:46:08.214Z, news pushed`. */
+export function policyInWords(policy: PolicySummary): string {
+  const { version, ageMs = 0, expiresAt, state, clock, news, trialLeftMs } = policy;
+  const what =
+    version === undefined
+      ? "none yet, the defaults hold"
+      : `${version}, signed ${ageMs < 0 ? "just now" : `${duration(ageMs)} ago`}, ${state === "expired" ? "over since" : "good until"} ${expiresAt}`;
+  return [
+    what,
+    `news ${news}`,
+    ...(clock === "implausible" ? ["this machine's clock is wrong"] : []),
+    ...(trialLeftMs === undefined ? [] : [`new key pins on trial, ${duration(trialLeftMs)} left`]),
+  ].join(", ");
 }

@@ -3,6 +3,7 @@ import * as z from "zod/mini";
 import { QUIRK_NAMES } from "../../drivers/printers/ipp/quirks.ts";
 import { AUTH_PROTOCOLS, PRIV_PROTOCOLS } from "../../drivers/printers/snmp/access.ts";
 import { KEY_PIN, TLS_RELAXATIONS } from "../../drivers/transports/tls.ts";
+import { ROOT_ANCHOR } from "../protocol/root.ts";
 import {
   base64Key,
   demand,
@@ -104,6 +105,12 @@ const Central = z.strictObject({
   manifest_key: key(base64Key(32), {
     doc: "The central server's Ed25519 public key that verifies the manifests of documents.",
     example: PASTE,
+  }),
+  policy_root: key(z.optional(text("a root's version, a dot, and 43 characters of base64url", ROOT_ANCHOR)), {
+    doc: "The root document that the central server's policies go back to: its version and hash.",
+    otherwise: "no policy is taken, and the defaults hold",
+    example: PASTE,
+    shown: true,
   }),
 });
 

@@ -51,7 +51,7 @@ export class DemoSite {
       try {
         await administration.addUser(PERSON, "Ada Lovelace");
         await administration.addCard(PERSON, CARD);
-        const { toml } = await administration.addAgent("demo", "all", `https://localhost:${central.port}`);
+        const { toml } = await administration.addAgent("demo", `https://localhost:${central.port}`);
         await writeFile(site.configPath, site.#configuration(toml), { mode: 0o600 });
         await site.startAgent();
         return site;

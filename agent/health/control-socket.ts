@@ -20,6 +20,8 @@ export interface ControlRequests {
   capture(reader: string, forMs: number): boolean;
   /** `GET /readers/NAME/capture` */
   captured(reader: string): CapturedFrames | undefined;
+  /** `GET /policy`; undefined where no policy is taken. */
+  policy(): object | undefined;
 }
 
 export const MAX_CAPTURE_MS = 600_000;
@@ -115,6 +117,10 @@ function told(requests: ControlRequests, line: string): Answer {
 
 function answer(requests: ControlRequests, line: string): Answer {
   if (line === "GET /status") return [200, requests.status()];
+  if (line === "GET /policy") {
+    const policy = requests.policy();
+    return policy === undefined ? NOT_FOUND : [200, policy];
+  }
   const [, method, name = "", ms] =
     /^(GET|POST) \/readers\/([a-z0-9._-]{1,63})\/capture(?:\?ms=([0-9]{1,9}))?$/.exec(line) ?? [];
   if (method === "GET" && ms === undefined) {
@@ -144,6 +150,11 @@ const MAX_ANSWER_BYTES = 4 * 2 ** 20;
 /** What the running agent says of itself, or `undefined` if none runs behind this socket. */
 export function askStatus(path: string, timeoutMs = 5000): Promise<unknown> {
   return ask(path, "GET", "/status", timeoutMs);
+}
+
+/** The policy that the agent obeys, or `undefined` if none runs; rejects where it takes no policy. */
+export function askPolicy(path: string, timeoutMs = 5000): Promise<unknown> {
+  return ask(path, "GET", "/policy", timeoutMs);
 }
 
 /** Begins a capture at one reader. `undefined` if no agent runs; rejects if it knows no such reader. */

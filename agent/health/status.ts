@@ -22,6 +22,28 @@ export interface ShownError {
   readonly next: string;
 }
 
+/** The policy in short. Holds no secret. */
+export interface PolicySummary {
+  /** Of what is in force: `unknown` where the clock is implausible; `none`: the defaults hold. */
+  readonly state: "none" | "valid" | "expired" | "unknown";
+  /** Its root's version, a dot, and its own. */
+  readonly version?: string;
+  /** By this machine's clock, in ms. */
+  readonly ageMs?: number;
+  readonly issuedAt?: string;
+  readonly expiresAt?: string;
+  readonly clock: "plausible" | "implausible";
+  /** Whether the central server tells of a new one, or is asked each minute. */
+  readonly news: "pushed" | "polled";
+  /** New key pins are on trial, for so many ms of running time still. */
+  readonly trialLeftMs?: number;
+  readonly undone?: ShownError;
+  readonly expired?: ShownError;
+  /** Why the last look brought none. */
+  readonly error?: ShownError;
+  readonly counters: Counts;
+}
+
 /** The whole agent in one document: what `printgate status --json` prints. Holds no secret. */
 export interface AgentStatus {
   readonly version: string;
@@ -34,6 +56,8 @@ export interface AgentStatus {
     readonly roundTripMs?: number;
     readonly counters: Counts;
   };
+  /** Absent where no policy is taken. */
+  readonly policy?: PolicySummary;
   readonly readers: readonly {
     readonly name: string;
     readonly family: string;
@@ -93,6 +117,7 @@ export function verdictOf(status: Omit<AgentStatus, "taps" | "counters">): Verdi
   if (central.status === "disconnected") {
     problems.push(problem("central server", central.error, "The central server does not answer. Check the network."));
   }
+  for (const wrong of policyProblems(status.policy)) problems.push(problem("policy", wrong, ""));
   for (const reader of readers) {
     if (reader.status === "ready") continue;
     const fallback = `It is ${reader.status} for ${duration(reader.forMs)}.`;
@@ -109,6 +134,13 @@ export function verdictOf(status: Omit<AgentStatus, "taps" | "counters">): Verdi
     problems.push("ledger: records were lost before the last start. Check the SD card; see `printgate ledger show`.");
   }
   return { status: problems.length === 0 ? "ready" : "degraded", problems };
+}
+
+/** A server that cannot be reached is told once, as such. */
+function policyProblems(policy: PolicySummary | undefined): readonly ShownError[] {
+  const { expired, undone, error } = policy ?? {};
+  const told = error?.code.startsWith("link-") === true && error.code !== "link-nothing-there" ? undefined : error;
+  return [expired, undone, told?.code === expired?.code ? undefined : told].filter((one) => one !== undefined);
 }
 
 function problem(part: string, error: ShownError | undefined, fallback: string): string {

@@ -1,13 +1,16 @@
 import type { IncomingHttpHeaders } from "node:http";
+import type { Socket } from "node:net";
 import type * as z from "zod/mini";
 import type { Clock } from "../../drivers/clock.ts";
 import type { Log } from "../../drivers/log.ts";
 import type { HttpRequest } from "../../drivers/transports/http-client.ts";
-import { openTls } from "../../drivers/transports/tls.ts";
+import { KeyPinMismatch, keyPinOf, openTls } from "../../drivers/transports/tls.ts";
 import { CLAIM_HEADER, paths } from "../protocol/paths.ts";
+import { RootEnvelope } from "../protocol/root.ts";
 import {
   AgentClaims,
   AgentSelf,
+  Envelope,
   LeaseAnswer,
   MAX_JSON_BYTES,
   type Outcome,
@@ -16,6 +19,7 @@ import {
   TapAnswer,
 } from "../protocol/schema.ts";
 import { DocumentReply } from "./document.ts";
+import { type EventListener, EventsReply } from "./events.ts";
 import { KeepWarm } from "./keep-warm.ts";
 import { Line, type LineExchange } from "./line.ts";
 import { LINK_CODES, type LinkCode, LinkError } from "./link-error.ts";
@@ -30,6 +34,9 @@ export interface Deadlines {
   readonly lease: number;
   readonly claims: number;
   readonly self: number;
+  readonly policy: number;
+  readonly root: number;
+  readonly eventsHead: number;
   readonly documentHead: number;
   readonly documentPiece: number;
 }
@@ -41,6 +48,9 @@ const DEADLINES: Deadlines = {
   lease: 5_000,
   claims: 10_000,
   self: 5_000,
+  policy: 10_000,
+  root: 10_000,
+  eventsHead: 10_000,
   documentHead: 10_000,
   documentPiece: 15_000,
 };
@@ -49,6 +59,8 @@ export interface CentralLinkOptions extends LinkSettings {
   readonly clock: Clock;
   readonly log: Log;
   readonly deadlines?: Partial<Deadlines>;
+  /** While pins are on trial: called with the pin of each connection on which the server gave an answer. */
+  readonly worked?: (pin: string) => void;
 }
 
 export interface LinkState {
@@ -65,14 +77,18 @@ export interface LinkState {
 
 export type LinkCounters = Readonly<Record<LinkCode | "requests" | "retries" | "connections", number>>;
 
-type Operation = "tap" | "outcome" | "lease" | "claims" | "self" | "document";
+type Operation = "tap" | "outcome" | "lease" | "claims" | "self" | "policy" | "root" | "events" | "document";
 
 /** A request whose answer is JSON. */
 interface Question<T> {
-  readonly operation: Exclude<Operation, "document">;
+  readonly operation: Exclude<Operation, "document" | "events">;
   readonly path: string;
   readonly body?: object;
   readonly answer: z.ZodMiniType<T>;
+  /** The entity tag of what the caller has already; see `unchanged`. */
+  readonly etag?: string | undefined;
+  /** Settles the question where the server says that the caller has the answer already. */
+  readonly unchanged?: () => void;
   /** Octets of the answer. */
   readonly cap?: number;
   readonly claimLost?: ClaimLost;
@@ -89,7 +105,7 @@ const CLAIM_LOST: ClaimLost = new Set(["claim-over", "document-gone"]);
 const LINES = 6;
 const WARM_LINES = 2;
 /** These say nothing against the line: the server answered, or nobody asked it. */
-const STILL_CONNECTED: readonly LinkCode[] = ["link-claim-lost", "link-rate-limited"];
+const STILL_CONNECTED: readonly LinkCode[] = ["link-claim-lost", "link-rate-limited", "link-nothing-there"];
 
 /** The central server over pinned TLS. Every method ends by an answer or by a `LinkError`, within its deadline. */
 export class CentralLink {
@@ -97,10 +113,17 @@ export class CentralLink {
   readonly #deadlines: Deadlines;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #lines: readonly Line[];
+  /** Carries the event stream alone: it is never free. */
+  readonly #eventLine: Line;
   readonly #keepers: readonly KeepWarm[];
   /** Until when the server wants to hear no more of an operation, on the monotonic clock. */
   readonly #quietUntil = new Map<Operation, number>();
   readonly #counters: Record<keyof LinkCounters, number>;
+  readonly #ca: string;
+  #keyPins: readonly string[];
+  #onTrial = false;
+  /** Of each line's connection. */
+  readonly #peers = new Map<Line, { readonly socket: Socket; readonly pin: string }>();
   #state: LinkState;
   #stopped = false;
 
@@ -114,21 +137,35 @@ export class CentralLink {
     const codes = Object.keys(LINK_CODES).map((code) => [code, 0]);
     this.#counters = { requests: 0, retries: 0, connections: 0, ...Object.fromEntries(codes) };
     this.#state = { status: "unknown", since: clock.wall() };
-    this.#lines = Array.from({ length: LINES }, (_, index) => {
-      return new Line({
+    this.#ca = trust.ca ?? "";
+    this.#keyPins = trust.keyPins;
+    const lineTo = (closed: () => void) => {
+      const line: Line = new Line({
         origin,
         clock,
         connect: async (signal) => {
-          const socket = await openTls(peer, trust, this.#deadlines.connect, signal);
+          const trusted = { ca: this.#ca, keyPins: this.#keyPins };
+          const socket = await openTls(peer, trusted, this.#deadlines.connect, signal);
+          const certificate = socket.getPeerX509Certificate();
+          const pin = certificate === undefined ? "" : keyPinOf(certificate);
+          // Another set may have been settled while the handshake ran.
+          if (!this.#keyPins.includes(pin)) {
+            socket.destroy();
+            throw new KeyPinMismatch(pin);
+          }
+          this.#peers.set(line, { socket, pin });
           this.#counters.connections += 1;
           return socket;
         },
-        closed: () => this.#keepers[index]?.lost(),
+        closed,
         retried: () => {
           this.#counters.retries += 1;
         },
       });
-    });
+      return line;
+    };
+    this.#lines = Array.from({ length: LINES }, (_, index) => lineTo(() => this.#keepers[index]?.lost()));
+    this.#eventLine = lineTo(() => {});
     this.#keepers = this.#lines.slice(0, WARM_LINES).map((line) => new KeepWarm(clock, line, () => this.#ping(line)));
   }
 
@@ -138,6 +175,13 @@ export class CentralLink {
 
   get counters(): LinkCounters {
     return this.#counters;
+  }
+
+  /** From now on these key pins alone are trusted; a connection by another key is closed at once. */
+  trustPins(keyPins: readonly string[], onTrial: boolean): void {
+    this.#keyPins = keyPins;
+    this.#onTrial = onTrial;
+    for (const { socket, pin } of this.#peers.values()) if (!keyPins.includes(pin)) socket.destroy();
   }
 
   /** Opens both warm connections and keeps them. A server that is away is tried again, without an end. */
@@ -154,7 +198,7 @@ export class CentralLink {
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const keeper of this.#keepers) keeper.stop();
-    await Promise.all(this.#lines.map((line) => line.destroy()));
+    await Promise.all([...this.#lines, this.#eventLine].map((line) => line.destroy()));
   }
 
   tap(tap: Tap, signal?: AbortSignal): Promise<TapAnswer> {
@@ -188,6 +232,47 @@ export class CentralLink {
   self(signal?: AbortSignal): Promise<AgentSelf> {
     const took = (self: AgentSelf, exchange: LineExchange) => this.#measured(self, exchange);
     return this.#ask({ ...SELF, took }, this.#controlLine(), signal);
+  }
+
+  /** The policy in force and its entity tag; undefined where it is the one of `etag`. */
+  policy(
+    etag?: string,
+    signal?: AbortSignal,
+  ): Promise<{ readonly envelope: Envelope; readonly etag: string | undefined } | undefined> {
+    return new Promise((resolve, reject) => {
+      let fresh: string | undefined;
+      const took = (_: Envelope, __: LineExchange, headers: IncomingHttpHeaders) => {
+        fresh = headers.etag;
+      };
+      const unchanged = () => resolve(undefined);
+      const question = { operation: "policy", path: paths.policy, answer: Envelope, etag, took, unchanged } as const;
+      this.#ask(question, this.#controlLine(), signal).then((envelope) => resolve({ envelope, etag: fresh }), reject);
+    });
+  }
+
+  root(version: number, signal?: AbortSignal): Promise<RootEnvelope> {
+    const question = { operation: "root", path: paths.root(version), answer: RootEnvelope } as const;
+    return this.#ask(question, this.#controlLine(), signal);
+  }
+
+  /** Follows the event stream, after the event of this id. Resolves when the server ends it; rejects as every method. */
+  events(listener: EventListener, lastEventId?: string, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#mayAsk("events");
+      const opened = () => {
+        this.#answered();
+        listener.opened();
+      };
+      const event: EventListener["event"] = (one) => listener.event(one);
+      const reply = new EventsReply(this.#options.clock, { opened, event }, (error) => {
+        if (error === undefined) resolve();
+        else reject(this.#failed("events", error));
+      });
+      const resume = lastEventId === undefined ? {} : { "last-event-id": lastEventId };
+      const headers = { ...this.#headers, accept: "text/event-stream", ...resume };
+      const request: HttpRequest = { method: "GET", path: paths.events, headers };
+      reply.exchange = this.#eventLine.exchange(request, this.#deadlines.eventsHead, signal, reply);
+    });
   }
 
   /** The request goes out with the first `next()`. Leaving the loop early closes the connection. */
@@ -227,24 +312,33 @@ export class CentralLink {
   /** No promise but its own between the reply's last octet and the caller: this is on the way of every tap. */
   #ask<T>(question: Question<T>, line: Line, signal: AbortSignal | undefined): Promise<T> {
     return new Promise((resolve, reject) => {
-      const { operation, path, body, answer, cap, claimLost, names, took } = question;
+      const { operation, path, body, answer, cap, claimLost, names, took, etag, unchanged } = question;
       this.#mayAsk(operation);
-      const reply = new JsonReply(cap ?? MAX_SMALL_JSON_BYTES);
+      const reply = new JsonReply(cap ?? MAX_SMALL_JSON_BYTES, etag !== undefined);
       const content = body === undefined ? undefined : JSON.stringify(body);
       const request: HttpRequest =
         content === undefined
-          ? { method: "GET", path, headers: this.#headers }
+          ? {
+              method: "GET",
+              path,
+              headers: etag === undefined ? this.#headers : { ...this.#headers, "if-none-match": etag },
+            }
           : { method: "POST", path, headers: { ...this.#headers, "content-type": "application/json" }, body: content };
       line.exchange(request, this.#deadlines[operation], signal, {
         head: (status, headers) => reply.head(status, headers),
         piece: (bytes) => reply.piece(bytes),
         settle: (exchange, error) => {
+          if (error === undefined && reply.unchanged) {
+            this.#answered(line);
+            unchanged?.();
+            return;
+          }
           const result = error ?? reply.read(answer, claimLost);
           if (result instanceof LinkError) return reject(this.#failed(operation, result));
           if (names?.(result) === false) {
             return reject(this.#failed(operation, new LinkError("link-bad-reply", "an answer to another request")));
           }
-          this.#answered();
+          this.#answered(line);
           took?.(result, exchange, reply.headers);
           resolve(result);
         },
@@ -265,8 +359,10 @@ export class CentralLink {
     return error;
   }
 
-  #answered(): void {
+  #answered(line?: Line): void {
     this.#become("connected");
+    const peer = this.#onTrial && line !== undefined ? this.#peers.get(line) : undefined;
+    if (peer !== undefined) this.#options.worked?.(peer.pin);
   }
 
   /** What the server said went into the error's detail; a server that repeats the key must not get it into a log. */
@@ -278,6 +374,8 @@ export class CentralLink {
     if (code === "link-given-up") return error;
     // For this operation alone: a lease must be renewed even when taps are too many.
     if (code === "link-rate-limited") this.#quietUntil.set(operation, clock.monotonic() + retryAfterMs);
+    // Without the stream the agent polls: that says nothing of the line that taps take.
+    if (operation === "events") return error;
     this.#state = { ...this.#state, lastError: { code, detail, at: clock.wall() } };
     this.#become(STILL_CONNECTED.includes(code) ? "connected" : "disconnected");
     return error;

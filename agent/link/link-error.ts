@@ -55,6 +55,10 @@ export const LINK_CODES = {
     what: "The central server failed while it answered.",
     next: "Read the log of the central server; the agent tries again.",
   },
+  "link-nothing-there": {
+    what: "The central server has nothing of that kind.",
+    next: "Bring the central server to this version; a new one has a policy from the start.",
+  },
   "link-given-up": {
     what: "The agent gave the request up: it is stopping, or nobody waits for the answer any more.",
     next: "Nothing.",

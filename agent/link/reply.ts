@@ -21,11 +21,20 @@ export class JsonReply {
   #cap: number;
   #status = 0;
   #gathered: GatheredBytes;
+  readonly #mayBeUnchanged: boolean;
 
-  /** At most this many octets of a 200; other replies may have MAX_SMALL_JSON_BYTES. */
-  constructor(cap: number) {
+  /**
+   * At most this many octets of a 200; other replies may have MAX_SMALL_JSON_BYTES. `mayBeUnchanged`: the request named the
+   * entity tag of what the caller has.
+   */
+  constructor(cap: number, mayBeUnchanged = false) {
     this.#cap = cap;
     this.#gathered = new GatheredBytes(cap);
+    this.#mayBeUnchanged = mayBeUnchanged;
+  }
+
+  get unchanged(): boolean {
+    return this.#mayBeUnchanged && this.#status === 304;
   }
 
   head(status: number, headers: IncomingHttpHeaders): LinkError | undefined {
@@ -35,6 +44,7 @@ export class JsonReply {
     }
     this.#status = status;
     this.headers = headers;
+    if (this.unchanged) return undefined;
     if (status >= 300 && status < 400) return new LinkError("link-redirected", `${status}${placeOf(headers.location)}`);
     if (status === 200 && !isJson(headers)) return new LinkError("link-bad-reply", "200 without plain JSON");
     if (Number(headers["content-length"]) > this.#cap) return tooLarge(this.#cap);
@@ -95,6 +105,9 @@ export class JsonReply {
  */
 export type ClaimLost = ReadonlySet<ProblemCode>;
 
+/** Of the server itself; a 404 without it may come from what stands in front of it. */
+const NOTHING_THERE: ProblemCode = "policy-none";
+
 function statusError(
   status: number,
   headers: IncomingHttpHeaders,
@@ -103,6 +116,7 @@ function statusError(
 ): LinkError {
   const detail = problem === "" ? `${status}` : `${status} ${problem}`;
   if (claimLost?.has(problem)) return new LinkError("link-claim-lost", detail);
+  if (problem === NOTHING_THERE) return new LinkError("link-nothing-there", detail);
   if (status === 401 || status === 403) return new LinkError("link-refused", detail);
   if (status === 429)
     return new LinkError("link-rate-limited", detail, retryAfterMs(headers) ?? DEFAULT_RETRY_AFTER_MS);

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import * as z from "zod/mini";
 import { EnvelopeError } from "../protocol/envelope.ts";
 import { DEFAULT_SETTINGS, type OpenedPolicy, openPolicy, PolicySettings } from "../protocol/policy.ts";
-import { anchorOf, openAnchoredRoot, openNextRoot, Root, RootEnvelope } from "../protocol/root.ts";
+import { anchorOf, anchorVersion, openAnchoredRoot, openNextRoot, Root, RootEnvelope } from "../protocol/root.ts";
 import { Envelope } from "../protocol/schema.ts";
 import { KeptFile } from "../storage/kept-file.ts";
 import { expiryOf, type Height, judge, type Times } from "./accept.ts";
@@ -47,6 +47,7 @@ const State = z.strictObject({
 });
 type State = z.infer<typeof State>;
 
+/** The last policy whose settings were others. */
 export interface PreviousPolicy {
   /** `ROOT.VERSION` */
   readonly version: string;
@@ -94,6 +95,11 @@ export class PolicyStore {
 
   get root(): Root | undefined {
     return this.#root;
+  }
+
+  /** The version of the root document that the chain begins with. */
+  get firstRoot(): number {
+    return anchorVersion(this.#anchor);
   }
 
   get current(): OpenedPolicy | undefined {
@@ -160,8 +166,11 @@ export class PolicyStore {
     const chain = { ...this.#chain(), root: policy.root, version: policy.version, hash, floor };
     await this.#keepChain(chain);
     const before = this.#current?.policy;
-    const previous: PreviousPolicy | undefined =
-      before === undefined ? kept.previous : { version: `${before.root}.${before.version}`, settings: before.settings };
+    // What was only signed anew is no change that people would look for.
+    const changed = before !== undefined && JSON.stringify(before.settings) !== JSON.stringify(policy.settings);
+    const previous: PreviousPolicy | undefined = changed
+      ? { version: `${before.root}.${before.version}`, settings: before.settings }
+      : kept.previous;
     const inForce = { root: kept.root, envelope };
     await this.#state.write({ chain, root: kept.root, policy: inForce, ...defined({ previous, pins: kept.pins }) });
     this.#current = opened;

@@ -106,6 +106,29 @@ const claimHeader = {
   schema: { type: "string", format: "uuid" },
 };
 
+const ifNoneMatch = {
+  name: "If-None-Match",
+  in: "header",
+  required: false,
+  description: "The entity tag of the policy that the agent has.",
+  schema: { type: "string" },
+};
+const lastEventId = {
+  name: "Last-Event-ID",
+  in: "header",
+  required: false,
+  description: "The id of the last event that the agent had; what came after it is sent again.",
+  schema: { type: "string" },
+};
+const rootVersion = {
+  name: "version",
+  in: "path",
+  required: true,
+  description: "Roots go step by step, from 1.",
+  schema: { type: "integer", minimum: 1 },
+};
+const ETAG = { ETag: { schema: { type: "string" } } };
+
 /** The OpenAPI 3.1 description of the protocol, generated from the schemas that both sides validate with. */
 export function openapi() {
   return {
@@ -178,6 +201,44 @@ export function openapi() {
           operationId: "claims",
           summary: "The claims of this agent that the central server has no outcome of",
           responses: { 200: answer("Oldest first.", "AgentClaims"), ...problems(COMMON) },
+        },
+      },
+      [paths.events]: {
+        get: {
+          operationId: "events",
+          summary: "News, as Server-Sent Events: each says what to ask for anew, and may come twice or not at all",
+          parameters: [lastEventId],
+          responses: {
+            200: {
+              description:
+                "`policy`: there is another policy; its data names `root` and `version`. `resync`: what came after the Last-Event-ID is no longer known, so ask for everything. Each has an `id`. A comment comes at least every 15 s.",
+              content: { "text/event-stream": {} },
+            },
+            ...problems(COMMON),
+          },
+        },
+      },
+      [paths.policy]: {
+        get: {
+          operationId: "policy",
+          summary: "The policy in force, signed by a policy key of the newest root",
+          parameters: [ifNoneMatch],
+          responses: {
+            200: { ...answer("The envelope; its content is a `Policy`.", "Envelope"), headers: ETAG },
+            304: { description: "The agent has it already: its entity tag was named.", headers: ETAG },
+            ...problems([...COMMON, "policy-none"]),
+          },
+        },
+      },
+      [paths.root("{version}")]: {
+        get: {
+          operationId: "root",
+          summary: "One document of the chain of roots",
+          parameters: [rootVersion],
+          responses: {
+            200: answer("The envelope; its content is a `Root`.", "RootEnvelope"),
+            ...problems([...COMMON, "policy-none"]),
+          },
         },
       },
       [paths.openapi]: {

@@ -6,6 +6,9 @@ export const paths = {
   lease: (jobId: string) => `/v1/jobs/${jobId}/lease`,
   self: "/v1/agents/self",
   claims: "/v1/agents/self/claims",
+  events: "/v1/agents/self/events",
+  policy: "/v1/policy",
+  root: (version: number | string) => `/v1/root/${version}`,
   openapi: "/v1/openapi.json",
 } as const;
 

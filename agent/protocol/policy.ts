@@ -1,6 +1,6 @@
 import * as z from "zod/mini";
 import { KEY_PIN } from "../../drivers/transports/tls.ts";
-import { key, list, oneOf, text, whole } from "../settings/key.ts";
+import { key, list, name, oneOf, text, whole } from "../settings/key.ts";
 import { BLOCKING_CONDITIONS, CONDITION_NAMES } from "./conditions.ts";
 import { EnvelopeError, hashOf, signedContent } from "./envelope.ts";
 import { type Root, Version } from "./root.ts";
@@ -19,6 +19,9 @@ export type ReleaseMode = (typeof RELEASE_MODES)[number];
 const Release = z.strictObject({
   mode: key(z._default(oneOf(RELEASE_MODES), "all"), {
     doc: "What a tap prints: all jobs that wait for the person, or the newest.",
+  }),
+  newest_at: key(z._default(list("a list of names of agents", name()), []), {
+    doc: "Agents at which a tap prints the newest, whatever mode says.",
   }),
 });
 

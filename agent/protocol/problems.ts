@@ -16,6 +16,7 @@ export const PROBLEMS = {
     message: "This claim is not, or no longer, the agent's, or its lease is over.",
   },
   "document-gone": { status: 410, retry: false, message: "The document of this job is no longer stored." },
+  "policy-none": { status: 404, retry: false, message: "There is no policy, or no root document of this version." },
   "too-many-requests": { status: 429, retry: true, message: "Too many requests; wait as long as Retry-After says." },
   "internal-error": { status: 500, retry: true, message: "The central server failed; its log has the cause." },
 } as const satisfies Readonly<Record<string, { status: number; retry: boolean; message: string }>>;

@@ -7,6 +7,7 @@ import { parse } from "smol-toml";
 import { controlSocketPath } from "../../agent/agent.ts";
 import { Administration } from "../../agent/central/administration.ts";
 import { askStatus } from "../../agent/health/control-socket.ts";
+import type { PolicySettings } from "../../agent/protocol/policy.ts";
 import type { CentralNews, CentralReady, CentralSettings } from "./central.ts";
 import type { FloorNews, FloorReady, FloorSettings } from "./floor.ts";
 import type { BenchPrinter } from "./printer.ts";
@@ -82,7 +83,7 @@ export class Bed {
       const ports = await freePorts(readers);
       const stateDir = join(folder, "state");
       const config = join(folder, "printgate.toml");
-      const { toml } = await admin.addAgent("agent", "all", url);
+      const { toml } = await admin.addAgent("agent", url);
       await writeFile(config, configuration(toml, stateDir, printer.uri, ports), { mode: 0o600 });
       const agent = await AgentProcess.start(bundle, config, nodeOptions);
       closers.push(() => agent.stop());
@@ -91,7 +92,7 @@ export class Bed {
       closers.push(() => {
         for (const socket of taps) socket.destroy();
       });
-      const bare = parse((await admin.addAgent("bare", "all", url)).toml).central as unknown as CentralTable;
+      const bare = parse((await admin.addAgent("bare", url)).toml).central as unknown as CentralTable;
       let floor: Socket | undefined;
       const floorStages: Stages[] = [];
       if (options.withFloor === true) {
@@ -145,6 +146,12 @@ export class Bed {
     for (const card of cards) {
       await this.#admin.addJob({ file, user: userOf(card), title: "bench", format: "application/pdf" });
     }
+  }
+
+  /** As `printgate central policy publish`; the name of the policy. */
+  async publish(settings: PolicySettings): Promise<string> {
+    const { policy } = await this.#admin.publishPolicy(settings);
+    return `${policy.root}.${policy.version}`;
   }
 
   /** Presents a card at one of the agent's readers; returns when, in monotonic ms. A card of no one is refused. */

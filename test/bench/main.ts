@@ -7,6 +7,7 @@ import { bundle } from "../../build/bundle.ts";
 import { measureBigDocument } from "./big-document.ts";
 import { measureCups } from "./cups.ts";
 import { measureAddedRoundTrip, measureLatency } from "./latency.ts";
+import { measurePolicy } from "./policy.ts";
 import { BenchPrinter } from "./printer.ts";
 import { ROOT } from "./processes.ts";
 import { measureReaders } from "./readers.ts";
@@ -14,7 +15,7 @@ import { measureResident, measureStart } from "./resident.ts";
 import { type Measured, report } from "./table.ts";
 
 /** What `--only` chooses from, in the order in which it is measured. */
-const NAMES = ["readers", "start", "tap", "delay", "cups", "big", "memory"] as const;
+const NAMES = ["readers", "start", "policy", "tap", "delay", "cups", "big", "memory"] as const;
 type Name = (typeof NAMES)[number];
 
 const FULL = {
@@ -27,6 +28,7 @@ const FULL = {
   runs: 3,
   many: 10_000,
   idle: 30,
+  policies: 30,
 };
 const QUICK = {
   reads: 400,
@@ -38,6 +40,7 @@ const QUICK = {
   runs: 1,
   many: 1_000,
   idle: 5,
+  policies: 5,
 };
 
 const { values } = parseArgs({
@@ -86,6 +89,10 @@ try {
   if (chosen("start")) {
     progress(`${counts.starts} starts`);
     measured.startMs = await measureStart(common, counts.starts);
+  }
+  if (chosen("policy")) {
+    progress(`${counts.policies} policies`);
+    measured.policyMs = await measurePolicy(common, counts.policies);
   }
   if (chosen("tap")) {
     progress(`${counts.taps} taps by turns with the floor`);

@@ -7,6 +7,7 @@ import type { Spread } from "./statistics.ts";
 /** Absent: not measured. */
 export interface Measured {
   readonly startMs?: number;
+  readonly policyMs?: Spread;
   readonly latency?: Latency;
   readonly added?: AddedRoundTrip;
   readonly cups?: Spread;
@@ -27,7 +28,7 @@ interface Row {
 }
 
 /** The figures for people, with their goals beside them, and for programs. Nothing is asserted. */
-export function report({ startMs, latency, added, cups, big, resident, readers }: Measured): {
+export function report({ startMs, policyMs, latency, added, cups, big, resident, readers }: Measured): {
   readonly table: string;
   readonly json: object;
 } {
@@ -64,6 +65,8 @@ export function report({ startMs, latency, added, cups, big, resident, readers }
     atMost("  more after as many again", more, "MiB", 2),
     row("taps as fast as the agent takes them", resident?.tapsPerSecond, "1/s"),
     atMost("start to ready", startMs, "ms", 300),
+    atMost("policy: publication to obeyed, p50", policyMs?.p50, "ms", 1000),
+    row("policy: publication to obeyed, p99", policyMs?.p99, "ms"),
     atMost("idle: CPU of one core", resident?.idle.cpuPercent, "%", 0.3),
     atMost("idle: written to disk", resident?.idle.writtenBytes, "B", 0),
     atMost("written to disk per release", latency?.writtenBytesPerRelease, "B", 8192),
@@ -74,6 +77,7 @@ export function report({ startMs, latency, added, cups, big, resident, readers }
   const nothing = { p50: null, p99: null };
   const json = {
     tapToFirstByteMs: tap ?? nothing,
+    policyMs: policyMs ?? nothing,
     floorMs: latency?.floorMs ?? nothing,
     ratioP50: latency?.ratioP50 ?? null,
     cupsReleaseMs: cups ?? nothing,

@@ -78,7 +78,7 @@ beforeAll(async () => {
   await admin.addCard("ada", CARD);
   await admin.setPin("ada", true, PIN);
   await admin.setId("ada", ID);
-  const { toml } = await admin.addAgent("lobby", "all", `https://localhost:${central.port}`);
+  const { toml } = await admin.addAgent("lobby", `https://localhost:${central.port}`);
   const configPath = join(folder, "lobby.toml");
   const stateDir = JSON.stringify(join(folder, "state"));
   await writeFile(

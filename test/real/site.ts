@@ -4,7 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Administration, type JobRequest } from "../../agent/central/administration.ts";
 import { CentralServer, type CentralServerOptions } from "../../agent/central/server.ts";
-import type { JobState, ReleaseMode } from "../../agent/central/store.ts";
+import type { JobState } from "../../agent/central/store.ts";
+import { PolicySettings, type ReleaseMode } from "../../agent/protocol/policy.ts";
 import type { TicketPolicy } from "../../agent/protocol/ticket.ts";
 import { decodeLog } from "../../agent/storage/append-log.ts";
 import { AgentProcess, freePort } from "./agent-process.ts";
@@ -103,8 +104,10 @@ export class Site {
 
   async install(setup: AgentSetup): Promise<Installed> {
     const { name = "lobby", mode = "all", centralPort = this.#port, ticketUnsupported } = setup;
-    const url = `https://localhost:${centralPort}`;
-    const { toml } = await this.administration.addAgent(name, mode, url, ticketUnsupported);
+    const { toml } = await this.administration.addAgent(name, `https://localhost:${centralPort}`, ticketUnsupported);
+    if (mode === "newest") {
+      await this.administration.publishPolicy(PolicySettings.parse({ release: { newest_at: [name] } }));
+    }
     const stateDir = join(this.folder, `state-${name}`);
     const configPath = join(this.folder, `${name}.toml`);
     const controlSocket = join(stateDir, "control.sock");

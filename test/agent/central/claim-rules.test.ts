@@ -92,12 +92,7 @@ test("the claim rules hold over any history: no job in two claims, nothing lost,
       const by = { actor: "test", at: 0 };
       const agents: Agent[] = [];
       for (const name of AGENTS) {
-        await store.addAgent(
-          by,
-          name,
-          createHash("sha256").update(name).digest(),
-          name === "newest-only" ? "newest" : "all",
-        );
+        await store.addAgent(by, name, createHash("sha256").update(name).digest());
         const known = await store.agent(name);
         if (known !== undefined) agents.push(known);
       }
@@ -144,6 +139,11 @@ async function take(step: Step, model: Model, store: SqliteStore, agentAt: (inde
         now: model.now,
         leaseUntil,
         limits: { jobs: 3, chunks: 100 },
+        rules: {
+          mode: AGENTS[tap.agent] === "newest-only" ? "newest" : "all",
+          pinTries: 5,
+          pinLockMs: 900_000,
+        },
       });
       const claims = answer.result === "accepted" ? answer.claims : expect.unreachable();
       expect(claims.map(({ jobId }) => jobId)).toEqual(expected.map(({ id }) => id));

@@ -22,7 +22,7 @@ test("three processes that tap at the same instant get each job exactly once", a
     await store.addJob(by, { id, user: "anna", title: "", expiresAt: 100, ...document });
   }
   const names = ["lobby", "floor-2", "floor-3"];
-  for (const name of names) await store.addAgent(by, name, createHash("sha256").update(name).digest(), "all");
+  for (const name of names) await store.addAgent(by, name, createHash("sha256").update(name).digest());
   const worker = new URL("./claim-worker.ts", import.meta.url).pathname;
   const workers = names.map((name) => {
     const child = spawn(process.execPath, [worker, file, name, token], { stdio: ["pipe", "pipe", "inherit"] });

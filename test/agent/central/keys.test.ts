@@ -99,8 +99,9 @@ test("a site is made once, in a folder that is its owner's alone", async () => {
   const data = join(folder, "central");
   await createSite(data, HOSTS, NOW);
   await expect(createSite(data, HOSTS, NOW)).rejects.toMatchObject({ code: "central-exists" });
-  expect((await readdir(data)).sort()).toEqual(["central.db", "documents", "keys"]);
-  for (const name of ["", "documents", "keys"]) expect((await stat(join(data, name))).mode & 0o777).toBe(0o700);
+  expect((await readdir(data)).sort()).toEqual(["central.db", "documents", "keys", "root-keys"]);
+  for (const name of ["", "documents", "keys", "root-keys"])
+    expect((await stat(join(data, name))).mode & 0o777).toBe(0o700);
   await chmod(data, 0o755);
   await expect(openSite(data)).rejects.toMatchObject({ code: "central-readable-by-others" });
   const open = join(folder, "open");

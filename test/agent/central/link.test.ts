@@ -18,7 +18,7 @@ beforeAll(async () => {
   site = await SiteFixture.start();
   await site.admin.addUser("anna", "Anna A.");
   await site.admin.addCard("anna", "4711");
-  const { toml } = await site.admin.addAgent("lobby", "all", site.server.url);
+  const { toml } = await site.admin.addAgent("lobby", site.server.url);
   // The printed samples, taken as they are, make the configuration whole.
   config = await parseConfig(toml.replaceAll(/^# (?=\[\[|[a-z_]+ = )/gm, ""), "agent.toml");
   link = new CentralLink({ ...config.central, clock: systemClock, log: silentLog });

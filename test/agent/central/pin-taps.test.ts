@@ -251,7 +251,7 @@ test("a lock that began while the clock was wrong lasts no longer than any other
   await store.setId({ actor: "test", at: 0 }, "anna", "1".repeat(64));
   const pin = await new Pins(generateKeyPairSync("ed25519").privateKey).hash(PIN);
   await store.setPin({ actor: "test", at: 0 }, "anna", pin, false);
-  await store.addAgent({ actor: "test", at: 0 }, "lobby", Buffer.alloc(32), "all");
+  await store.addAgent({ actor: "test", at: 0 }, "lobby", Buffer.alloc(32));
   const agent = (await store.agent("lobby")) ?? expect.unreachable();
   const resultAt = async (now: number, proof: Uint8Array) => {
     const credential = { kind: "id-pin", idToken: "1".repeat(64), proof } as const;

@@ -55,8 +55,8 @@ export class SiteFixture {
     return this.admin.addJob({ file, user, format: "application/pdf", expiresInMs });
   }
 
-  async addAgent(name: string, releaseMode: "all" | "newest" = "all"): Promise<AgentFixture> {
-    const { toml } = await this.admin.addAgent(name, releaseMode, this.server.url);
+  async addAgent(name: string): Promise<AgentFixture> {
+    const { toml } = await this.admin.addAgent(name, this.server.url);
     return new AgentFixture(this.server.url, (parse(toml) as unknown as { central: AgentSettings }).central);
   }
 

@@ -5,7 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { RETENTION_MS } from "../../../agent/central/sqlite-release-store.ts";
 import { SqliteStore } from "../../../agent/central/sqlite-store.ts";
-import type { Agent, ClaimRequest, NewJob, ReleaseMode } from "../../../agent/central/store.ts";
+import type { Agent, ClaimRequest, NewJob } from "../../../agent/central/store.ts";
 import type { Outcome } from "../../../agent/protocol/schema.ts";
 import { tempFolder } from "./site-fixture.ts";
 
@@ -29,8 +29,8 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function addAgent(name: string, mode: ReleaseMode = "all"): Promise<Agent> {
-  await store.addAgent(BY, name, createHash("sha256").update(name).digest(), mode);
+async function addAgent(name: string): Promise<Agent> {
+  await store.addAgent(BY, name, createHash("sha256").update(name).digest());
   const agent = await store.agent(name);
   if (agent === undefined) throw new Error("the agent is missing");
   return agent;
@@ -89,11 +89,12 @@ test("a tap claims the held jobs, oldest first, and another tap gets none of the
   expect(await claim(floor2, 1)).toMatchObject({ result: "accepted", displayName: "Anna A.", claims: [] });
 });
 
-test("an agent of release mode newest claims the newest job alone", async () => {
-  const lobby = await addAgent("lobby", "newest");
+test("where the policy says newest, a tap claims the newest job alone", async () => {
+  const lobby = await addAgent("lobby");
+  const rules = { mode: "newest", pinTries: 5, pinLockMs: 1000 } as const;
   const ids = [await addJob(), await addJob()];
-  expect((await claimed(lobby, 1)).map(({ jobId }) => jobId)).toEqual([ids[1]]);
-  expect((await claimed(lobby, 1)).map(({ jobId }) => jobId)).toEqual([ids[0]]);
+  expect((await claimed(lobby, 1, { rules })).map(({ jobId }) => jobId)).toEqual([ids[1]]);
+  expect((await claimed(lobby, 1, { rules })).map(({ jobId }) => jobId)).toEqual([ids[0]]);
 });
 
 test("a tap claims no more jobs and chunks than the limits, but always one", async () => {

@@ -52,7 +52,7 @@ test("a ticket comes with the signed manifest, and says what the agent's setting
 });
 
 test("an agent may be set to drop what its printers cannot do", async () => {
-  await site.admin.addAgent("cellar", "all", site.server.url, "drop");
+  await site.admin.addAgent("cellar", site.server.url, "drop");
   expect(await site.admin.agents()).toMatchObject([
     { name: "cellar", ticketUnsupported: "drop" },
     { name: "lobby", ticketUnsupported: "hold" },

@@ -175,7 +175,7 @@ test("at a terminal a PIN is typed twice, without an echo", async () => {
 });
 
 test("agent add prints a whole configuration on standard output, and advice elsewhere", async () => {
-  const { stdout, stderr } = await central("agent", "add", "lobby", "--release-mode", "newest");
+  const { stdout, stderr } = await central("agent", "add", "lobby");
   expect(stderr).toContain("mode 0600");
   const configuration = parse(stdout) as { agent: object; central: Record<string, unknown> };
   expect(configuration.agent).toEqual({ name: "lobby" });
@@ -186,9 +186,10 @@ test("agent add prints a whole configuration on standard output, and advice else
     bearer_key: expect.stringMatching(/^lobby\.[A-Za-z0-9_-]{43}$/),
     card_key: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/),
     manifest_key: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/),
+    policy_root: expect.stringMatching(/^1\.[A-Za-z0-9_-]{43}$/),
   });
   const { agents } = await answer("agent", "list");
-  expect(agents).toMatchObject([{ name: "lobby", releaseMode: "newest", enabled: true }]);
+  expect(agents).toMatchObject([{ name: "lobby", enabled: true }]);
   const db = new DatabaseSync(join(data, "central.db"));
   const rows = JSON.stringify(db.prepare("SELECT name, hex(key_hash) FROM agents").all());
   db.close();
@@ -212,7 +213,8 @@ test.each([
   [["card", "add", "1234"], "usage"],
   [["job", "decide", "x", "lost"], "usage"],
   [["job", "add", "/etc/hostname", "--user", "anna", "--expires", "soon"], "usage"],
-  [["agent", "add", "a", "--release-mode", "some"], "usage"],
+  [["policy", "rotate"], "usage"],
+  [["policy", "publish"], "usage"],
   [["serve", "--listen", "8631"], "usage"],
 ])("%j is a usage error", async (args, code) => {
   const { code: exit, stderr } = await central(...args);

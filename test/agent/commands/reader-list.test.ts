@@ -129,6 +129,7 @@ test("of the running agent: state, last card, hint, and what to do about an erro
     status: () => ({ readers }),
     capture: () => false,
     captured: () => undefined,
+    policy: () => undefined,
   });
   try {
     const { terminal } = await list();

@@ -38,6 +38,7 @@ test("a reader that has been quiet for long is hinted at, its counters are told,
     status: () => status,
     capture: () => false,
     captured: () => undefined,
+    policy: () => undefined,
   });
   try {
     const terminal = new FakeTerminal();

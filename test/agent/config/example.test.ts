@@ -60,7 +60,9 @@ describe("the example", () => {
     const { problems } = error as ConfigError;
     expect(problems.map(({ code, key }) => [code, key])).toEqual(
       [
-        ...["url", "ca", "key_pins", "bearer_key", "card_key", "manifest_key"].map((key) => `[central] ${key}`),
+        ...["url", "ca", "key_pins", "bearer_key", "card_key", "manifest_key", "policy_root"].map(
+          (key) => `[central] ${key}`,
+        ),
         "[[reader]] scbk",
       ].map((key) => ["config-placeholder", key]),
     );

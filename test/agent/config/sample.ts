@@ -10,6 +10,7 @@ export const CENTRAL = {
   bearer_key: `"bearer-${"k".repeat(32)}"`,
   card_key: `"${Buffer.alloc(32, 0xc5).toString("base64url")}"`,
   manifest_key: `"${Buffer.alloc(32, 0x3a).toString("base64url")}"`,
+  policy_root: `"1.${Buffer.alloc(32, 0x99).toString("base64url")}"`,
 } as const;
 
 export const SAMPLE = `[agent]

@@ -6,7 +6,12 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { askCaptured, askStatus, ControlSocket, startCapture } from "../../../agent/health/control-socket.ts";
 
-const requests = (status: () => object) => ({ status, capture: () => false, captured: () => undefined });
+const requests = (status: () => object) => ({
+  status,
+  capture: () => false,
+  captured: () => undefined,
+  policy: () => undefined,
+});
 
 let folder: string;
 let path: string;
@@ -99,6 +104,7 @@ test("a capture begins at the reader that is named, and what was captured is tol
     status: () => ({}),
     capture: (name, forMs) => name === "front" && begun.push([name, forMs]) > 0,
     captured: (name) => (name === "front" ? captured : undefined),
+    policy: () => undefined,
   });
   expect(await startCapture(path, "front", 60_000)).toEqual({});
   expect(await askCaptured(path, "front")).toEqual(captured);

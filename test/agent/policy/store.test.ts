@@ -166,6 +166,9 @@ describe("the policy role", () => {
     await store.offer(authority.policy(), NOW);
     await store.offer(authority.policy(newest), NOW);
     expect((await open()).previous).toEqual({ version: "1.1", settings: DEFAULT_SETTINGS });
+    // Signed anew with the same settings: the difference is still to that one.
+    await store.offer(authority.policy(newest), NOW);
+    expect((await open()).previous?.version).toBe("1.1");
   });
 });
 

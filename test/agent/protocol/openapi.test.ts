@@ -34,6 +34,9 @@ test("it is OpenAPI 3.1 with every path of the protocol", () => {
     paths.lease("{jobId}"),
     paths.self,
     paths.claims,
+    paths.events,
+    paths.policy,
+    paths.root("{version}"),
     paths.openapi,
   ];
   expect(Object.keys(document.paths).sort()).toEqual(expected.sort());

@@ -1,5 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Condition } from "../../../agent/protocol/conditions.ts";
 import { atOnce, CARD, documentOf, type Life, settled, until, World } from "./world.ts";
 
 let world: World;
@@ -56,6 +57,20 @@ describe("a tap", () => {
     ];
     // The last light and the end come together.
     expect(world.traced.filter((stage) => stage !== "signal")).toEqual(stages.filter((stage) => stage !== "signal"));
+    await world.stop(life);
+  });
+
+  test("asks at each release what the policy says of the printer's conditions", async () => {
+    let conditions: Condition[] = ["supply-empty"];
+    const blocking = () => ({ conditions, verdictMaxAgeMs: 15_000 });
+    const life = await world.start({ context: { blocking } });
+    world.printer.blocking = ["toner-empty"];
+    held();
+    await world.tapToEnd(life);
+    expect(wordsIn(life)).toEqual(["not printed"]);
+    conditions = ["paper-jam"];
+    await world.tapToEnd(life);
+    expect(wordsIn(life)).toEqual(["not printed", "printed"]);
     await world.stop(life);
   });
 
