@@ -70,6 +70,15 @@ export class Gate {
     }
   }
 
+  /**
+   * As `cut`, and the server is told by a reset. What ends in the middle of a TLS record without one makes libcups 2.4.2 read for
+   * ever (`_httpTLSRead` in `httpRead2`): a thread of ippeveprinter, and the whole of cupsd.
+   */
+  reset(): void {
+    for (const { server } of this.#connections) server.resetAndDestroy();
+    this.cut();
+  }
+
   async stop(): Promise<void> {
     const closed = once(this.#server, "close");
     this.#server.close();

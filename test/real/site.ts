@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -134,17 +134,17 @@ ${setup.readerLines ?? ""}
   }
 
   /** A document waits for the person. */
-  async submit(bytes: Uint8Array, title = "document.pdf"): Promise<Document> {
+  async submit(bytes: Uint8Array, title = "document.pdf", user = PERSON): Promise<Document> {
     const inbox = join(this.folder, "inbox");
     await mkdir(inbox, { recursive: true });
-    const file = join(inbox, "document");
+    const file = join(inbox, randomUUID());
     await writeFile(file, bytes);
-    const { id, sha256 } = await this.administration.addJob({ file, user: PERSON, title });
+    const { id, sha256 } = await this.administration.addJob({ file, user, title });
     return { id, sha256 };
   }
 
-  async stateOf({ id }: Document): Promise<JobState> {
-    const job = (await this.administration.jobs(PERSON)).find((one) => one.id === id);
+  async stateOf({ id }: Document, user = PERSON): Promise<JobState> {
+    const job = (await this.administration.jobs(user)).find((one) => one.id === id);
     if (job === undefined) throw new Error("the central server does not know the job");
     return job.state;
   }
