@@ -9,6 +9,8 @@ export interface Target {
   readonly name: string;
   /** Good inputs, to begin with. */
   readonly seeds: readonly Uint8Array[];
+  /** How many mutations `npm test` tries; a thousand by default. */
+  readonly triedInTests?: number;
   /** Throws or rejects when a promise is broken: that is a finding. `random` chooses chunks and times. */
   run(input: Uint8Array, random: Random): Behaviour | Promise<Behaviour>;
   /** Gives back what runs opened. */

@@ -18,8 +18,9 @@ describe.each(targets)("$name", (target) => {
     for (const input of [...target.seeds, ...committed.inputs(target.name)]) await target.run(input, new Random(1));
   });
 
-  test("takes a thousand mutations", async () => {
-    const { finding } = await fuzz(target, new Corpus(folder), 20_261_125, (runs) => runs >= 1000);
+  const { triedInTests = 1000 } = target;
+  test(`takes ${triedInTests} mutations`, async () => {
+    const { finding } = await fuzz(target, new Corpus(folder), 20_261_125, (runs) => runs >= triedInTests);
     expect(finding?.error).toBeUndefined();
   });
 });

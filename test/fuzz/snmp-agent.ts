@@ -199,6 +199,7 @@ function session(name: string, kind: Kind): Target {
   return {
     name,
     seeds: kind.replies,
+    triedInTests: 100,
     async run(input): Promise<Behaviour> {
       line ??= Line.open(kind);
       return (await line).run(input);
