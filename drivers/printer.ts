@@ -1,4 +1,5 @@
 import { type CodedError, type CodeTable, codedError } from "./coded-error.ts";
+import type { Whereabouts } from "./discovery/follow-machine.ts";
 import type { PrinterFacts } from "./printer-facts.ts";
 
 /** RFC 8011 5.3.7 job-state, by keyword. */
@@ -106,6 +107,8 @@ export interface Printer {
   readonly error?: PrinterError | undefined;
   /** The quirks that apply to it. */
   readonly quirks?: readonly PrinterQuirk[];
+  /** Where it was found, if its configured address does not answer. */
+  readonly whereabouts?: Whereabouts;
   /** Begins the health polls. Never throws. */
   start(): void;
   /** In place of `start`: learns the verdict and the report once, now. Never throws. */
