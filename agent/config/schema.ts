@@ -148,6 +148,10 @@ const Snmp = z.strictObject({
   }),
 });
 
+/** Each has its executor, connections and polls: what is measured for eight fits the memory that the agent is given. */
+const MAX_PRINTERS = 8;
+const TOO_MANY_PRINTERS = `must be at most ${MAX_PRINTERS} [[printer]] tables: give the others an agent of their own`;
+
 const Printer = z.strictObject({
   name: key(name(), { doc: "Its name, as readers and the central server use it.", example: '"mfd-1"' }),
   uri: key(url("an ipp:// or ipps:// URI", ["ipp:", "ipps:"]), {
@@ -207,7 +211,7 @@ export const Schema = z.strictObject({
   printer: key(
     z
       .array(Printer, "must be one or more [[printer]] tables")
-      .check(z.minLength(1, "must be one or more [[printer]] tables")),
+      .check(z.minLength(1, "must be one or more [[printer]] tables"), z.maxLength(MAX_PRINTERS, TOO_MANY_PRINTERS)),
     {
       doc: "One block for each printer.",
     },

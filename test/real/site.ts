@@ -18,7 +18,9 @@ export interface AgentSetup {
   readonly name?: string;
   readonly mode?: ReleaseMode;
   /** More lines for the [[printer]] table: `uri` at least. */
-  readonly printer: string;
+  readonly printer?: string;
+  /** In place of the one printer and the one reader: their tables. */
+  readonly tables?: string;
   /** In place of the network reader's own lines. */
   readonly reader?: string;
   /** Of the reader, as TOML. */
@@ -107,8 +109,9 @@ export class Site {
     const controlSocket = join(stateDir, "control.sock");
     const readerPort = await freePort();
     const reader = setup.reader ?? `family = "tcp-line"\nlisten = "127.0.0.1:${readerPort}"`;
-    const text = `${toml.replace("[agent]\n", `[agent]\nstate_dir = ${JSON.stringify(stateDir)}\n${setup.agent ?? ""}\n`)}
-[[printer]]
+    const tables =
+      setup.tables ??
+      `[[printer]]
 name = "mfd"
 ${setup.printer}
 
@@ -121,6 +124,8 @@ ${reader}
 ${setup.pipeline === undefined ? "" : `pipeline = ${setup.pipeline}`}
 ${setup.readerLines ?? ""}
 `;
+    const own = `[agent]\nstate_dir = ${JSON.stringify(stateDir)}\n${setup.agent ?? ""}\n`;
+    const text = `${toml.replace("[agent]\n", own)}\n${tables}`;
     await writeFile(configPath, text, { mode: 0o600 });
     const start = async (through: readonly string[] = []) => {
       const compileCache = join(this.folder, "compiled");
