@@ -32,7 +32,8 @@ test("a printer that avahi-daemon advertises is discovered, added by its uuid, t
     await writeFile(file, SAMPLE, { mode: 0o600 });
     const { uuid = "", probes = [] } = found ?? {};
     const sure = ["--yes", "--expect", probes[0]?.key?.keyPin ?? "", "--config", file];
-    expect((await printer.printgate("printer", "add", uuid, "--seconds", "1", ...sure)).code).toBe(0);
+    // For longer than the second in which no record is sent again (RFC 6762 6).
+    expect((await printer.printgate("printer", "add", uuid, "--seconds", "3", ...sure)).code).toBe(0);
     const added = await readFile(file, "utf8");
     expect(added).toContain(`uri = "ipps://${path}"\nuuid = "${uuid}"\n`);
     const trusted = await printer.printgate("printer", "trust", "mfd-2", "--config", file);

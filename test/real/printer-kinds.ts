@@ -14,7 +14,7 @@ export interface Traits {
   readonly takesAnyFormat?: true;
   /** It takes any stream of octets too, and refuses the document when it has looked into it. */
   readonly looksIntoDocuments?: true;
-  /** It prints what it got of a document whose transfer was cut, and calls the job completed. */
+  /** It prints what it got of a document whose transfer was cut, and calls the job completed; always, or now and then. */
   readonly liesAboutCuts?: true;
   /** It tells how many pages came out, so that a cancelled job is known not to have printed. */
   readonly counts?: true;
@@ -130,7 +130,7 @@ async function startQueue(secure: boolean, login?: PrinterLogin): Promise<RealPr
   const paper = await Paper.make();
   const cupsd = await Cupsd.start({ secure, backend: `${paper.script("$6")}\n${PAGES}`, ...(login && { login }) });
   return {
-    traits: { takesAnyFormat: true, counts: true },
+    traits: { takesAnyFormat: true, counts: true, liesAboutCuts: true },
     uri: cupsd.uri,
     keyPins: cupsd.keyPin === undefined ? [] : [cupsd.keyPin],
     ...(login && { login }),

@@ -79,6 +79,7 @@ describe.concurrent.each(Object.entries(KINDS))("%s", (kind, start) => {
   let panel: Panel;
   let installed: Installed;
   let agent: AgentProcess;
+  const stops: (() => Promise<void>)[] = [];
   /** How many had come out before this test. */
   let before = 0;
 
@@ -94,9 +95,12 @@ describe.concurrent.each(Object.entries(KINDS))("%s", (kind, start) => {
 
   beforeAll(async () => {
     printer = await start();
+    stops.push(printer.stop);
     const at = new URL(printer.uri);
-    gate = await Gate.start(Number(at.port));
+    gate = await Gate.start(Number(at.port), { resets: true });
+    stops.push(() => gate.stop());
     panel = new Panel(printer);
+    stops.push(() => panel.close());
     const { keyPins, login } = printer;
     const lines = [
       `uri = "${at.protocol}//127.0.0.1:${gate.port}${at.pathname}"`,
@@ -112,17 +116,15 @@ describe.concurrent.each(Object.entries(KINDS))("%s", (kind, start) => {
     }
     installed = await site.install({ name: `agent-${number}`, printer: lines.join("\n") });
     agent = await installed.start();
+    stops.push(() => agent.kill());
   });
   afterAll(async () => {
-    await agent.kill();
-    await panel.close();
-    await gate.stop();
-    await printer.stop();
+    for (const stop of stops.splice(0).reverse()) await stop();
   });
 
   async function kill(): Promise<void> {
     await agent.kill();
-    gate.reset();
+    gate.cut();
   }
 
   /** Until all that the ledger left open is resolved, and the central server knows. */
@@ -227,7 +229,7 @@ describe.concurrent.each(Object.entries(KINDS))("%s", (kind, start) => {
       const held = gate.hold("toServer", ({ total }) => total > LARGE / 2);
       await agent.send(card);
       await held;
-      gate.reset();
+      gate.cut();
       await agent.atRest();
       expectAfterCut(await judge(document));
     },
