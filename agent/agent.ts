@@ -3,8 +3,10 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../drivers/clock.ts";
 import type { CodedError } from "../drivers/coded-error.ts";
+import { Follower } from "../drivers/discovery/follower.ts";
 import type { Log } from "../drivers/log.ts";
 import type { Printer } from "../drivers/printer.ts";
+import { printerAddress } from "../drivers/printers/ipp/connection.ts";
 import { IppPrinter } from "../drivers/printers/ipp/printer.ts";
 import type { SnmpAccess } from "../drivers/printers/snmp/access.ts";
 import { SnmpHealth } from "../drivers/printers/snmp/session.ts";
@@ -225,6 +227,7 @@ export class Agent {
           ...(snmpCounters === undefined ? {} : { snmpCounters }),
           ...(printer?.quirks === undefined || printer.quirks.length === 0 ? {} : { quirks: printer.quirks }),
           ...(printer?.error === undefined ? {} : { error: shown(printer.error) }),
+          ...printer?.whereabouts,
           depth: executor?.depth ?? 0,
           // What both count, the driver counts more completely: each request, not each step of a release.
           counters: { ...executor?.counters, ...printer?.counters },
@@ -331,15 +334,18 @@ function takesPins({ credentials }: Config["readers"][number]): boolean {
 
 /** The driver for one configured printer. */
 export function printerOf(settings: Config["printers"][number], clock: Clock, log: Log): Printer {
-  const { snmp, user, password, ...rest } = settings;
+  const { snmp, user, password, uuid, ...rest } = settings;
   const context = { clock, log: log.child({ part: `printer ${settings.name}` }) };
+  const health = snmp && new SnmpHealth({ host: snmp.host, port: snmp.port, access: snmpAccess(snmp), ...context });
+  // An SNMP agent at another address than the printer's is not the printer's own, and stays where it is.
+  const follows = snmp?.host === printerAddress(rest.uri)?.host;
+  const moved = (host = snmp?.host) => (follows && host !== undefined ? health?.moveTo(host) : undefined);
   return new IppPrinter({
     ...rest,
     ...context,
     ...(user === undefined || password === undefined ? {} : { login: { user, password } }),
-    ...(snmp === undefined
-      ? {}
-      : { health: new SnmpHealth({ host: snmp.host, port: snmp.port, access: snmpAccess(snmp), ...context }) }),
+    ...(health && { health }),
+    ...(uuid === undefined ? {} : { follow: new Follower({ ...rest, ...context, uuid, moved }) }),
   });
 }
 

@@ -1,4 +1,5 @@
 import { type CodedError, type CodeTable, codedError } from "./coded-error.ts";
+import type { Whereabouts } from "./discovery/follow-machine.ts";
 import type { JobTicket } from "./job-ticket.ts";
 import type { PrinterFacts } from "./printer-facts.ts";
 
@@ -111,6 +112,8 @@ export interface Printer {
   readonly error?: PrinterError | undefined;
   /** The quirks that apply to it. */
   readonly quirks?: readonly PrinterQuirk[];
+  /** Where it was found, if its configured address does not answer. */
+  readonly whereabouts?: Whereabouts;
   /** Begins the health polls. Never throws. */
   start(): void;
   /** In place of `start`: learns the verdict and the report once, now. Never throws. */

@@ -1,9 +1,13 @@
 import { systemClock } from "../../drivers/clock.ts";
+import { BrowseError } from "../../drivers/discovery/browse.ts";
+import { whereaboutsOf } from "../../drivers/discovery/follow-machine.ts";
+import { locate } from "../../drivers/discovery/locate.ts";
 import { silentLog } from "../../drivers/log.ts";
-import type { Printer, PrinterState } from "../../drivers/printer.ts";
+import { PRINTER_CODES, type Printer, PrinterError, type PrinterState } from "../../drivers/printer.ts";
 import { printerOf } from "../agent.ts";
+import type { PrinterConfig } from "../config/config.ts";
 import { type Check, check, checkClock, checkStorage } from "../health/doctor.ts";
-import { printerNotes } from "../health/printer-notes.ts";
+import { printerNotes, whereaboutsInWords } from "../health/printer-notes.ts";
 import type { AgentStatus } from "../health/status.ts";
 import { CentralLink } from "../link/client.ts";
 import { type Command, EXIT } from "./command.ts";
@@ -62,7 +66,13 @@ runs, each reader. Prints nothing and changes nothing. Exit code 0 when nothing 
       const looked = printer.look?.();
       add(
         await check(`printer ${settings.name}`, async () => {
-          const state = await printer.state(signal);
+          const state = await printer.state(signal).catch(async (error: unknown) => {
+            const isLost = error instanceof PrinterError && error.code === "printer-unreachable";
+            const found = isLost ? await lostPrinter(settings, signal) : undefined;
+            if (found === undefined) throw error;
+            return found;
+          });
+          if ("result" in state) return state;
           await looked;
           return printerRow(settings.uri, state, printer);
         }),
@@ -97,6 +107,27 @@ runs, each reader. Prints nothing and changes nothing. Exit code 0 when nothing 
     return checks.some(({ result }) => result === "fail") ? EXIT.failed : EXIT.ok;
   },
 };
+
+/** Where a printer that does not answer was found by its uuid; undefined if nowhere. */
+async function lostPrinter(
+  { uuid, ...settings }: PrinterConfig,
+  signal: AbortSignal,
+): Promise<Omit<Check, "name"> | undefined> {
+  if (uuid === undefined) return undefined;
+  const found = await locate({ ...settings, uuid }, systemClock, signal).catch((error: unknown) => {
+    if (error instanceof BrowseError) return [];
+    throw error;
+  });
+  const whereabouts = whereaboutsOf(found);
+  const [words] = whereaboutsInWords(whereabouts);
+  if (words === undefined) return undefined;
+  const { what, next } = PRINTER_CODES["printer-unreachable"];
+  return {
+    result: whereabouts.host === undefined ? "fail" : "warn",
+    evidence: `${settings.uri}: ${what} ${words}`,
+    next,
+  };
+}
 
 /** IPP decides; SNMP may veto, and is only warned of where it does not work. */
 function printerRow(uri: string, { state, reasons, blocking }: PrinterState, printer: Printer): Omit<Check, "name"> {

@@ -6,7 +6,7 @@ import { type TomlEntry, tableToml, tomlText, withTable } from "../config/edit.t
 import { CommandError, EXIT, type Invocation, textOption, textOptions } from "./command.ts";
 import { ConfigFile } from "./config-file.ts";
 import { type DiscoverSurroundings, discovered, REAL_NETWORK } from "./printer-discover.ts";
-import { answersSnmp, probeIpp } from "./printer-probe.ts";
+import { answersSnmp, probeIpp, uuidOf } from "./printer-probe.ts";
 import { acceptKey, describeKey, expectedKey } from "./printer-trust.ts";
 import { question } from "./reader-device.ts";
 
@@ -43,10 +43,13 @@ export async function addPrinter(
     if (expected !== undefined) throw new CommandError("usage", "--expect goes with ipps only: ipp has no key");
   }
 
+  const keyPins = key === undefined ? [] : [key.keyPin];
+  const uuid = await uuidOf(uri, keyPins, tlsAllow, surroundings.clock, signal);
   const entries: readonly TomlEntry[] = [
     tomlText("name", name),
     tomlText("uri", uri),
-    ...(key === undefined ? [] : [{ key: "key_pins", toml: JSON.stringify([key.keyPin]) }]),
+    ...(uuid === undefined ? [] : [tomlText("uuid", uuid)]),
+    ...(key === undefined ? [] : [{ key: "key_pins", toml: JSON.stringify(keyPins) }]),
     ...(tlsAllow.length === 0 ? [] : [{ key: "tls_allow", toml: JSON.stringify(tlsAllow) }]),
   ];
   const asksSnmp = options.snmp === true;

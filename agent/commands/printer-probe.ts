@@ -2,8 +2,17 @@ import type { Clock } from "../../drivers/clock.ts";
 import { CodedError } from "../../drivers/coded-error.ts";
 import { silentLog } from "../../drivers/log.ts";
 import type { PrinterState } from "../../drivers/printer.ts";
+import {
+  groupsOf,
+  keyword,
+  operationGroup,
+  stringsOf,
+  uri as uriValue,
+} from "../../drivers/printers/ipp/attributes.ts";
+import { IppClient } from "../../drivers/printers/ipp/client.ts";
 import { printerAddress } from "../../drivers/printers/ipp/connection.ts";
 import { IppPrinter } from "../../drivers/printers/ipp/printer.ts";
+import { GROUP, OPERATION } from "../../drivers/printers/ipp/tags.ts";
 import type { SeenPeer, TlsRelaxation } from "../../drivers/transports/tls.ts";
 import { seenKey } from "./printer-trust.ts";
 
@@ -40,6 +49,28 @@ export async function probeIpp(
   } catch (error) {
     if (!(error instanceof CodedError)) throw error;
     return { uri, ...(key === undefined ? {} : { key }), error };
+  }
+}
+
+/** printer-uuid, by which it is found again when its address changes; undefined where it does not tell. Without a login. */
+export async function uuidOf(
+  uri: string,
+  keyPins: readonly string[],
+  tlsAllow: readonly TlsRelaxation[],
+  clock: Clock,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const client = new IppClient({ uri, keyPins, tlsAllow, clock, deadlines: DEADLINES, count: () => {} });
+  const group = operationGroup(uriValue("printer-uri", uri), keyword("requested-attributes", "printer-uuid"));
+  try {
+    const reply = await client.call(OPERATION.getPrinterAttributes, [group], true, signal);
+    const [uuid = ""] = stringsOf(groupsOf(reply, GROUP.printer)[0], "printer-uuid");
+    return /^(?:urn:uuid:)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})$/i.exec(uuid)?.[1]?.toLowerCase();
+  } catch (error) {
+    if (error instanceof CodedError) return undefined;
+    throw error;
+  } finally {
+    await client.close();
   }
 }
 

@@ -1,5 +1,5 @@
 import { controlSocketPath } from "../agent.ts";
-import { printerNotes } from "../health/printer-notes.ts";
+import { printerNotes, whereaboutsInWords } from "../health/printer-notes.ts";
 import { type AgentStatus, duration, type PolicySummary, verdictOf } from "../health/status.ts";
 import type { TapTrace, TracedJob } from "../release/trace.ts";
 import { type Command, CommandError, EXIT } from "./command.ts";
@@ -43,6 +43,7 @@ function describe(status: AgentStatus, verdict: ReturnType<typeof verdictOf>): s
     }),
     ...printers.flatMap((p) => [
       `printer  ${p.name} ${p.uri}: snmp ${p.snmp}, ${p.depth} job(s) under way`,
+      ...whereaboutsInWords(p).map((text) => `  ? printer ${p.name}: ${text}`),
       ...(p.snmpError === undefined ? [] : [`  ? printer ${p.name}: ${p.snmpError.what} ${p.snmpError.next}`]),
       ...(p.quirks ?? []).map(({ name, from, symptom }) => `  - quirk ${name} (${from}): ${symptom}`),
       ...(p.facts === undefined ? [] : printerNotes(p.facts)).map((note) => `  ? printer ${p.name}: ${note}`),

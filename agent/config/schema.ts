@@ -155,12 +155,26 @@ const Snmp = z.strictObject({
   }),
 });
 
+/** Each has its executor, connections and polls: what is measured for eight fits the memory that the agent is given. */
+const MAX_PRINTERS = 8;
+const TOO_MANY_PRINTERS = `must be at most ${MAX_PRINTERS} [[printer]] tables: give the others an agent of their own`;
+
 const Printer = z.strictObject({
   name: key(name(), { doc: "Its name, as readers and the central server use it.", example: '"mfd-1"' }),
   uri: key(url("an ipp:// or ipps:// URI", ["ipp:", "ipps:"]), {
     doc: "Where it prints. An ipps printer gets nothing before its key is trusted: printgate printer trust NAME.",
     example: '"ipp://10.0.0.20/ipp/print"',
   }),
+  uuid: key(
+    z.optional(
+      text("a UUID such as be8b703d-fc7e-352d-62d6-b6324359fe8f", /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i),
+    ),
+    {
+      doc: "Its uuid; `printgate printer add` writes it. When the address of an ipps printer changed, it is found again by it, if it still has a pinned key; of an ipp printer the status says where it seems to be.",
+      otherwise: "it is not looked for when its address does not answer",
+      example: '"be8b703d-fc7e-352d-62d6-b6324359fe8f"',
+    },
+  ),
   key_pins: key(z._default(keyPins(0, "a list of key pins"), []), {
     doc: "For ipps: SHA-256 of the TLS public keys that the printer may have; `printgate printer trust NAME` writes it.",
   }),
@@ -204,7 +218,7 @@ export const Schema = z.strictObject({
   printer: key(
     z
       .array(Printer, "must be one or more [[printer]] tables")
-      .check(z.minLength(1, "must be one or more [[printer]] tables")),
+      .check(z.minLength(1, "must be one or more [[printer]] tables"), z.maxLength(MAX_PRINTERS, TOO_MANY_PRINTERS)),
     {
       doc: "One block for each printer.",
     },

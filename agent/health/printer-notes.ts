@@ -1,3 +1,4 @@
+import type { Whereabouts } from "../../drivers/discovery/follow-machine.ts";
 import type { Alert, PrinterFacts, Supply } from "../../drivers/printer-facts.ts";
 
 const MAX_NOTES = 8;
@@ -40,4 +41,24 @@ function supplyInWords({ description, colour, type, percent, state }: Supply): s
 /** `inputMediaSupplyEmpty` as `input media supply empty`. */
 function words(name: string): string {
   return name.replace(/[A-Z]/g, (capital) => ` ${capital.toLowerCase()}`);
+}
+
+const NOT_FOLLOWED: Readonly<Record<NonNullable<Whereabouts["seen"]>["why"], string>> = {
+  unproven:
+    "Without a pinned key nothing proves that, so it is not followed. If it is the printer, write that into `uri`.",
+  "other-key": "It has another key than the pinned one, so it is not followed. Find out who that is.",
+  silent: "Nobody answers there.",
+  "other-way":
+    "Port or path are not the configured ones, so it is not followed. If it is the printer, write that into `uri`.",
+  far: "No printer of this network has such an address, so it is not followed.",
+  several: "Several say so, so none is followed. Find out which is the printer, and write its address into `uri`.",
+};
+
+/** Pure: where a printer was found by its uuid, and what to do; empty where it is at its configured address. */
+export function whereaboutsInWords({ follows, seen }: Whereabouts): string[] {
+  if (follows !== undefined)
+    return [
+      `its configured address does not answer; it is followed to ${follows.uri}, by its uuid and its pinned key. Write that into \`uri\`.`,
+    ];
+  return seen === undefined ? [] : [`one with its uuid says that it is at ${seen.uri}. ${NOT_FOLLOWED[seen.why]}`];
 }

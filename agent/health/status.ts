@@ -1,3 +1,4 @@
+import type { Whereabouts } from "../../drivers/discovery/follow-machine.ts";
 import type { PrinterQuirk, PrinterVerdict } from "../../drivers/printer.ts";
 import type { PrinterFacts } from "../../drivers/printer-facts.ts";
 import type { ReaderStatus } from "../../drivers/reader.ts";
@@ -87,6 +88,9 @@ export interface AgentStatus {
     readonly quirks?: readonly PrinterQuirk[];
     /** Nothing is sent to this printer until somebody acts. */
     readonly error?: ShownError;
+    /** Where it was found by its uuid. */
+    readonly follows?: Whereabouts["follows"];
+    readonly seen?: Whereabouts["seen"];
     /** Jobs that are being released or wait for it. */
     readonly depth: number;
     readonly counters: Counts;

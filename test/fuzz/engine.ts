@@ -9,8 +9,12 @@ export interface Target {
   readonly name: string;
   /** Good inputs, to begin with. */
   readonly seeds: readonly Uint8Array[];
-  /** Throws when a promise is broken: that is a finding. `random` chooses chunks and times. */
-  run(input: Uint8Array, random: Random): Behaviour;
+  /** How many mutations `npm test` tries; a thousand by default. */
+  readonly triedInTests?: number;
+  /** Throws or rejects when a promise is broken: that is a finding. `random` chooses chunks and times. */
+  run(input: Uint8Array, random: Random): Behaviour | Promise<Behaviour>;
+  /** Gives back what runs opened. */
+  close?(): Promise<void>;
 }
 
 /** Numbers that can be had again: xorshift32, seeded. */
@@ -137,8 +141,29 @@ const GROWTH_MIB = 64;
 /** V8 has compiled and collected by then: what grows after it is the target's. */
 const WARM_RUNS = 50_000;
 
+/** What throws beside the promise, in a timer or a socket's listener, would end the agent: it is a finding too. */
+async function inTime(result: Promise<Behaviour>): Promise<Behaviour> {
+  let thrown = (_error: Error): void => {};
+  const beside = new Promise<never>((_, reject) => {
+    thrown = reject;
+  });
+  const timer = setTimeout(() => thrown(new Error(`nothing within ${TOO_SLOW_MS} ms`)), TOO_SLOW_MS);
+  process.on("uncaughtException", thrown);
+  try {
+    return await Promise.race([result, beside]);
+  } finally {
+    clearTimeout(timer);
+    process.off("uncaughtException", thrown);
+  }
+}
+
 /** Tries inputs until `over()`; those that show new behaviour are built upon. Ends at the first finding. */
-export function fuzz(target: Target, corpus: Corpus, seed: number, over: (runs: number) => boolean): FuzzResult {
+export async function fuzz(
+  target: Target,
+  corpus: Corpus,
+  seed: number,
+  over: (runs: number) => boolean,
+): Promise<FuzzResult> {
   const random = new Random(seed);
   const pool = [...target.seeds, ...corpus.inputs(target.name)];
   const seen = new Set<Behaviour>();
@@ -157,7 +182,8 @@ export function fuzz(target: Target, corpus: Corpus, seed: number, over: (runs: 
     const input = first ?? mutated(random.pick(pool), pool, random);
     const begin = performance.now();
     try {
-      const behaviour = target.run(input, random);
+      const result = target.run(input, random);
+      const behaviour = typeof result === "string" ? result : await inTime(result);
       if (!seen.has(behaviour) && seen.size < 5000) {
         seen.add(behaviour);
         if (first === undefined) {

@@ -12,17 +12,20 @@ afterAll(() => rmSync(folder, { recursive: true }));
 const targets = (await Promise.all(Object.values(TARGETS).map((load) => load()))).flat();
 
 describe.each(targets)("$name", (target) => {
-  test("takes its seeds and every input that was a finding once", () => {
-    for (const input of [...target.seeds, ...committed.inputs(target.name)]) target.run(input, new Random(1));
+  afterAll(() => target.close?.());
+
+  test("takes its seeds and every input that was a finding once", async () => {
+    for (const input of [...target.seeds, ...committed.inputs(target.name)]) await target.run(input, new Random(1));
   });
 
-  test("takes a thousand mutations", () => {
-    const { finding } = fuzz(target, new Corpus(folder), 20_261_125, (runs) => runs >= 1000);
+  const { triedInTests = 1000 } = target;
+  test(`takes ${triedInTests} mutations`, async () => {
+    const { finding } = await fuzz(target, new Corpus(folder), 20_261_125, (runs) => runs >= triedInTests);
     expect(finding?.error).toBeUndefined();
   });
 });
 
-test("a broken promise is found, and kept for the next run", () => {
+test("a broken promise is found, and kept for the next run", async () => {
   const fragile: Target = {
     name: "fragile",
     seeds: [Buffer.from("harmless")],
@@ -32,7 +35,7 @@ test("a broken promise is found, and kept for the next run", () => {
     },
   };
   const corpus = new Corpus(folder);
-  const { finding } = fuzz(fragile, corpus, 1, (runs) => runs > 100_000);
+  const { finding } = await fuzz(fragile, corpus, 1, (runs) => runs > 100_000);
   expect(finding?.error.message).toBe("broke");
   expect(readdirSync(join(folder, "fragile"))).toHaveLength(1);
   expect(corpus.inputs("fragile")[0]).toEqual(Uint8Array.from(finding?.input ?? []));

@@ -29,7 +29,8 @@ const corpus = new Corpus(join(import.meta.dirname, "corpus"));
 const rows: object[] = [];
 for (const target of targets) {
   const until = performance.now() + (seconds * 1000) / targets.length;
-  const result = fuzz(target, corpus, seed, (runs) => runs % 64 === 0 && performance.now() > until);
+  const result = await fuzz(target, corpus, seed, (runs) => runs % 64 === 0 && performance.now() > until);
+  await target.close?.();
   const { runs, behaviours, finding, grownMiB, slowestMs } = result;
   const row = {
     target: target.name,

@@ -11,4 +11,8 @@ export const TARGETS: Readonly<Record<string, () => Promise<readonly Target[]>>>
     ...(await import("./polled.ts")).POLLED_TARGETS,
     ...(await import("./messages.ts")).MESSAGING_TARGETS,
   ],
+  snmp: async () => [
+    ...(await import("./snmp.ts")).SNMP_TARGETS,
+    ...(await import("./snmp-agent.ts")).SNMP_SESSION_TARGETS,
+  ],
 };

@@ -38,28 +38,6 @@ async function printedBy(eve: EvePrinter): Promise<Buffer[]> {
 }
 
 describe("ippeveprinter", () => {
-  test("prints over ipp what the person's tap releases, byte for byte", async () => {
-    const eve = await startEve();
-    const installed = await site.install({ printer: `uri = "${eve.uri}"` });
-    const agent = await installed.start();
-    const bytes = pdf("over ipp", 200_000);
-    const document = await site.submit(bytes);
-    expect(await agent.tap(CARD)).toMatchObject({ signal: "printed", jobs: [{ word: "printed" }] });
-    expect(await printedBy(eve)).toEqual([bytes]);
-    expect(await site.stateOf(document)).toBe("printed");
-  });
-
-  test("prints over ipps under its pinned key, and several documents in order", async () => {
-    const eve = await startEve();
-    const installed = await site.install({ printer: `uri = "${eve.secureUri}"\nkey_pins = ["${eve.keyPin}"]` });
-    const agent = await installed.start();
-    const documents = ["first", "second", "third"].map((seed) => pdf(seed, 50_000));
-    for (const bytes of documents) await site.submit(bytes);
-    const trace = await agent.tap(CARD);
-    expect(trace.jobs.map(({ word }) => word)).toEqual(["printed", "printed", "printed"]);
-    expect(await printedBy(eve)).toEqual(documents);
-  });
-
   test("under another key than the pinned one gets nothing: the job stays held, and the doctor shows the key", async () => {
     const eve = await startEve();
     const installed = await site.install({ printer: `uri = "${eve.secureUri}"\nkey_pins = ["${WRONG_PIN}"]` });

@@ -28,16 +28,22 @@ export class Gate {
   readonly port: number;
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
+  readonly #resets: boolean;
   #hold: Hold | undefined;
 
-  static async start(targetPort: number): Promise<Gate> {
+  /**
+   * `resets`: the server is told of a break by a reset, as by a machine that went away. What ends inside a TLS record without one
+   * makes libcups 2.4.2 read for ever (`_httpTLSRead` in `httpRead2`): a thread of ippeveprinter, and the whole of cupsd.
+   */
+  static async start(targetPort: number, { resets = false } = {}): Promise<Gate> {
     const server = createServer({ noDelay: true });
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
-    return new Gate(server, targetPort);
+    return new Gate(server, targetPort, resets);
   }
 
-  private constructor(server: Server, targetPort: number) {
+  private constructor(server: Server, targetPort: number, resets: boolean) {
+    this.#resets = resets;
     const address = server.address();
     this.port = typeof address === "object" && address !== null ? address.port : 0;
     this.#server = server;
@@ -66,7 +72,8 @@ export class Gate {
     this.#hold = undefined;
     for (const { client, server } of this.#connections) {
       client.destroy();
-      server.destroy();
+      if (this.#resets) server.resetAndDestroy();
+      else server.destroy();
     }
   }
 
@@ -99,7 +106,8 @@ export class Gate {
     from.on("error", () => {}); // both ends may be killed at any time
     from.once("close", () => {
       this.#connections.delete(connection);
-      to.destroySoon();
+      if (held && to === server && this.#resets) to.resetAndDestroy();
+      else to.destroySoon();
     });
   }
 }

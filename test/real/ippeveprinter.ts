@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KeyPinMismatch, openTls } from "../../drivers/transports/tls.ts";
+import { PamRoom, type PrinterLogin } from "./pam.ts";
 
 export interface EvePrinterOptions {
   readonly name?: string;
@@ -14,6 +15,8 @@ export interface EvePrinterOptions {
   readonly command?: string;
   /** Text of a shell script in place of `command`; the document is `$1`. `exec sleep 1000` keeps the printer busy. */
   readonly script?: string;
+  /** It asks for this login, by Basic over TLS. */
+  readonly login?: PrinterLogin;
   /** More arguments, such as `-2`. */
   readonly args?: readonly string[];
   /** More environment for the printer and for its command. */
@@ -54,10 +57,11 @@ export async function startEvePrinter(options: EvePrinterOptions = {}): Promise<
     if (options.script !== undefined) await writeFile(script, `#!/bin/sh\n${options.script}\n`, { mode: 0o755 });
     const command = options.script === undefined ? (options.command ?? "/bin/true") : script;
     const bus = await startBus(directory, children);
+    const room = options.login === undefined ? undefined : await PamRoom.make(directory, options.login);
     // A port that was free a moment ago may be taken by now: then the printer exits at once and the next one is tried.
     for (let attempt = 0; attempt < 5; attempt++) {
       const port = await freePort();
-      const printer = startPrinter(directory, bus, port, { ...options, command });
+      const printer = startPrinter(directory, bus, port, { ...options, command }, room);
       children.push(printer.child);
       const keyPin = await answering(printer, port);
       if (keyPin === undefined) continue;
@@ -76,12 +80,20 @@ interface Started {
   readonly output: () => string;
 }
 
-function startPrinter(directory: string, bus: string, port: number, options: EvePrinterOptions): Started {
+function startPrinter(
+  directory: string,
+  bus: string,
+  port: number,
+  options: EvePrinterOptions,
+  room: PamRoom | undefined,
+): Started {
   const args = ["-n", "localhost", "-p", String(port), "-r", "off", "-K", directory, "-k"];
   args.push("-d", join(directory, "spool"));
   args.push("-f", (options.formats ?? ["application/pdf", "application/octet-stream"]).join(","));
   args.push("-c", options.command ?? "/bin/true", ...(options.args ?? []), options.name ?? "Test Printer");
-  const child = spawn("ippeveprinter", args, {
+  if (room !== undefined) args.unshift("-A");
+  const [file = "", ...words] = [...(room?.words ?? []), "ippeveprinter", ...args];
+  const child = spawn(file, words, {
     stdio: ["ignore", "ignore", "pipe"],
     // A process group of its own, so that the commands of its jobs end with it.
     detached: true,

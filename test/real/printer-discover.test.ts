@@ -6,7 +6,7 @@ import { SAMPLE } from "../agent/config/sample.ts";
 import { AdvertisedPrinter } from "./advertised.ts";
 import { until } from "./until.ts";
 
-test("a printer that avahi-daemon advertises is discovered, added by its uuid, and trusted", async () => {
+test("a printer that avahi-daemon advertises is discovered, added by its uuid, trusted, and found again at another address", async () => {
   await using printer = await AdvertisedPrinter.start();
   const folder = await mkdtemp(join(tmpdir(), "printer-discover-"));
   try {
@@ -32,10 +32,30 @@ test("a printer that avahi-daemon advertises is discovered, added by its uuid, a
     await writeFile(file, SAMPLE, { mode: 0o600 });
     const { uuid = "", probes = [] } = found ?? {};
     const sure = ["--yes", "--expect", probes[0]?.key?.keyPin ?? "", "--config", file];
-    expect((await printer.printgate("printer", "add", uuid, "--seconds", "1", ...sure)).code).toBe(0);
-    expect(await readFile(file, "utf8")).toContain(`uri = "ipps://${path}"`);
+    // For longer than the second in which no record is sent again (RFC 6762 6).
+    expect((await printer.printgate("printer", "add", uuid, "--seconds", "3", ...sure)).code).toBe(0);
+    const added = await readFile(file, "utf8");
+    expect(added).toContain(`uri = "ipps://${path}"\nuuid = "${uuid}"\n`);
     const trusted = await printer.printgate("printer", "trust", "mfd-2", "--config", file);
     expect(trusted).toMatchObject({ code: 0, out: expect.stringContaining("trusted already") });
+
+    // As if it had been at another address when it was added.
+    const before = `uri = "ipps://10.99.0.77:${printer.port}/ipp/print"`;
+    const doctor = async (text: string) => {
+      await writeFile(file, text, { mode: 0o600 });
+      const { checks } = JSON.parse((await printer.printgate("doctor", "--json", "--config", file)).out);
+      return checks.find(({ name }: { name: string }) => name === "printer mfd-2");
+    };
+    const moved = added.replace(`uri = "ipps://${path}"`, before);
+    expect(await doctor(moved)).toMatchObject({
+      result: "warn",
+      evidence: expect.stringContaining(`followed to ipps://${path}, by its uuid and its pinned key`),
+    });
+    const pin = probes[0]?.key?.keyPin ?? "";
+    expect(await doctor(moved.replaceAll(pin, `sha256/${"A".repeat(43)}=`))).toMatchObject({
+      result: "fail",
+      evidence: expect.stringContaining("another key than the pinned one"),
+    });
   } finally {
     await rm(folder, { recursive: true });
   }

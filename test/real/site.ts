@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,7 +21,9 @@ export interface AgentSetup {
   readonly mode?: ReleaseMode;
   readonly ticketUnsupported?: TicketPolicy;
   /** More lines for the [[printer]] table: `uri` at least. */
-  readonly printer: string;
+  readonly printer?: string;
+  /** In place of the one printer and the one reader: their tables. */
+  readonly tables?: string;
   /** In place of the network reader's own lines. */
   readonly reader?: string;
   /** Of the reader, as TOML. */
@@ -113,8 +115,9 @@ export class Site {
     const controlSocket = join(stateDir, "control.sock");
     const readerPort = await freePort();
     const reader = setup.reader ?? `family = "tcp-line"\nlisten = "127.0.0.1:${readerPort}"`;
-    const text = `${toml.replace("[agent]\n", `[agent]\nstate_dir = ${JSON.stringify(stateDir)}\n${setup.agent ?? ""}\n`)}
-[[printer]]
+    const tables =
+      setup.tables ??
+      `[[printer]]
 name = "mfd"
 ${setup.printer}
 
@@ -127,6 +130,8 @@ ${reader}
 ${setup.pipeline === undefined ? "" : `pipeline = ${setup.pipeline}`}
 ${setup.readerLines ?? ""}
 `;
+    const own = `[agent]\nstate_dir = ${JSON.stringify(stateDir)}\n${setup.agent ?? ""}\n`;
+    const text = `${toml.replace("[agent]\n", own)}\n${tables}`;
     await writeFile(configPath, text, { mode: 0o600 });
     const start = async (through: readonly string[] = []) => {
       const compileCache = join(this.folder, "compiled");
@@ -143,18 +148,18 @@ ${setup.readerLines ?? ""}
   async submit(
     bytes: Uint8Array,
     title = "document.pdf",
-    wanted: Pick<JobRequest, "ticket" | "jobPassword"> = {},
+    { user = PERSON, ...wanted }: Partial<Pick<JobRequest, "user" | "ticket" | "jobPassword">> = {},
   ): Promise<Document> {
     const inbox = join(this.folder, "inbox");
     await mkdir(inbox, { recursive: true });
-    const file = join(inbox, "document");
+    const file = join(inbox, randomUUID());
     await writeFile(file, bytes);
-    const { id, sha256 } = await this.administration.addJob({ file, user: PERSON, title, ...wanted });
+    const { id, sha256 } = await this.administration.addJob({ file, user, title, ...wanted });
     return { id, sha256 };
   }
 
-  async stateOf({ id }: Document): Promise<JobState> {
-    const job = (await this.administration.jobs(PERSON)).find((one) => one.id === id);
+  async stateOf({ id }: Document, user = PERSON): Promise<JobState> {
+    const job = (await this.administration.jobs(user)).find((one) => one.id === id);
     if (job === undefined) throw new Error("the central server does not know the job");
     return job.state;
   }

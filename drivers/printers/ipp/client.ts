@@ -8,7 +8,7 @@ import type { TlsRelaxation } from "../../transports/tls.ts";
 import { operationGroup, uri } from "./attributes.ts";
 import type { Login } from "./auth.ts";
 import { decode, encode } from "./codec.ts";
-import { Connections, type PrinterAddress, printerAddress } from "./connection.ts";
+import { Connections, type PrinterAddress, type PrinterFollow, printerAddress } from "./connection.ts";
 import { httpReply, Unauthorized } from "./http-reply.ts";
 import { Limit } from "./limit.ts";
 import { type LoginAttempt, PrinterLogin } from "./login.ts";
@@ -53,6 +53,7 @@ export interface IppClientOptions {
   readonly login?: Login | undefined;
   /** Documents go with Content-Length instead of in chunks. */
   readonly contentLength?: boolean;
+  readonly follow?: PrinterFollow | undefined;
   /** Told each request, document and document octet. */
   readonly count: (what: "requests" | "documents" | "bytes", by: number) => void;
 }
@@ -82,9 +83,9 @@ export class IppClient {
     this.#options = options;
     this.#announcesLength = options.contentLength === true;
     this.#deadlines = { ...IPP_DEADLINES, ...options.deadlines };
-    const { keyPins, clock, tlsAllow = [] } = options;
+    const { keyPins, clock, tlsAllow = [], follow } = options;
     const { connect: connectMs, spare: spareMs } = this.#deadlines;
-    this.#connections = new Connections(address, { keyPins, tlsAllow, clock, connectMs, spareMs });
+    this.#connections = new Connections(address, { keyPins, tlsAllow, clock, connectMs, spareMs, follow });
     this.#polls = this.#http(() => this.#connections.open());
     this.#login = new PrinterLogin(options.login, address.secure);
   }

@@ -31,7 +31,16 @@ export function printerAddress(uri: string): PrinterAddress | undefined {
   };
 }
 
+/** Where the printer is if not at its configured address (drivers/discovery/follower.ts). */
+export interface PrinterFollow {
+  /** In place of the configured host, as if its name meant another address: whatever is said to the printer stays the same. */
+  readonly host: string | undefined;
+  readonly reached: () => void;
+  readonly unreachable: () => void;
+}
+
 export interface ConnectionOptions {
+  readonly follow?: PrinterFollow | undefined;
   readonly keyPins: readonly string[];
   readonly tlsAllow?: readonly TlsRelaxation[];
   readonly clock: Clock;
@@ -69,13 +78,19 @@ export class Connections {
 
   /** Rejects with a `PrinterError` that has `nothingSent`. There is no way from ipps to ipp: the pinned key is the only trust. */
   async open(signal: AbortSignal = this.#closing.signal): Promise<Socket> {
-    const { secure, host, port } = this.#address;
-    const { connectMs, keyPins, tlsAllow = [] } = this.#options;
+    const { secure, port } = this.#address;
+    const { connectMs, keyPins, tlsAllow = [], follow } = this.#options;
+    const host = follow?.host ?? this.#address.host;
     try {
-      if (!secure) return await openTcp({ host, port }, connectMs, signal);
-      return await openTls({ host, port }, { keyPins, allow: tlsAllow }, connectMs, signal);
+      const socket = secure
+        ? await openTls({ host, port }, { keyPins, allow: tlsAllow }, connectMs, signal)
+        : await openTcp({ host, port }, connectMs, signal);
+      follow?.reached();
+      return socket;
     } catch (cause) {
-      throw unconnected(cause, this.#address);
+      const error = unconnected(cause, { ...this.#address, host });
+      if (error.code === "printer-unreachable" && !signal.aborted) follow?.unreachable();
+      throw error;
     }
   }
 

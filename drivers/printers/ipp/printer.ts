@@ -1,5 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { codeOf } from "../../coded-error.ts";
+import type { Whereabouts } from "../../discovery/follow-machine.ts";
+import type { Follower } from "../../discovery/follower.ts";
 import type { Log } from "../../log.ts";
 import type {
   DocumentBody,
@@ -69,6 +71,8 @@ export interface IppPrinterOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly health?: PrinterHealth;
+  /** How it is found again when its address changed; without one it is where its uri says. */
+  readonly follow?: Follower;
   readonly deadlines?: Partial<IppDeadlines>;
 }
 
@@ -120,6 +124,7 @@ export class IppPrinter implements Printer {
       clock,
       deadlines,
       contentLength,
+      follow: options.follow,
       count: (what, by) => this.#add(what, by),
     });
     this.#quirks = new AppliedQuirks(options.quirks ?? [], (quirk) => {
@@ -156,8 +161,12 @@ export class IppPrinter implements Printer {
     return this.#quirks.list;
   }
 
+  get whereabouts(): Whereabouts {
+    return this.#options.follow?.whereabouts ?? {};
+  }
+
   get counters(): Readonly<Record<string, number>> {
-    return { ...this.#counters };
+    return { ...this.#counters, ...this.#options.follow?.counters };
   }
 
   start(): void {
@@ -173,7 +182,7 @@ export class IppPrinter implements Printer {
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#client.close(), this.#options.health?.stop()]);
+    await Promise.all([this.#client.close(), this.#options.health?.stop(), this.#options.follow?.stop()]);
   }
 
   prepare(): void {

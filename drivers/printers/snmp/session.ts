@@ -29,7 +29,7 @@ const SEARCH_ROWS = 64;
 /** Keeps a verdict on one printer warm by polling its SNMP agent. Advice and veto: it never holds a release up. */
 export class SnmpHealth {
   readonly counters = { polls: 0, answers: 0, failures: 0, malformed: 0, sessions: 0 };
-  readonly #target: SnmpTarget;
+  #target: SnmpTarget;
   readonly #clock: Clock;
   readonly #log: Log;
   readonly #facts: SlowFacts;
@@ -84,6 +84,13 @@ export class SnmpHealth {
   hurry(): void {
     this.#hurryUntil = this.#clock.monotonic() + HURRY_FOR_MS;
     this.#schedule();
+  }
+
+  /** The printer is at another address: whatever is known of it stays, the next poll asks there. */
+  moveTo(host: string): void {
+    if (host === this.#target.host) return;
+    this.#target = { ...this.#target, host };
+    this.#close();
   }
 
   /** Something may have changed at the printer: the next two polls, because a block takes two, come a second apart. */

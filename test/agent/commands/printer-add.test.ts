@@ -15,6 +15,8 @@ import { FakeTerminal, invocation } from "./terminal.ts";
 
 const BEFORE = `# Ask Kim before changing.\n${SAMPLE}# end of file\n`;
 const UUID = "be8b703d-fc7e-352d-62d6-b6324359fe8f";
+/** Of the virtual MFD itself. */
+const OWN_UUID = "7e1c5a0e-6f0b-4c53-9a54-6d0c2f7b9e11";
 const NO_SNMP = 9; // discard: nobody answers there
 
 let folder: string;
@@ -71,7 +73,9 @@ describe("a printer by its URI", () => {
     const { outcome, terminal, added } = await add(uri, {}, ["yes"]);
     expect(outcome).toBe(0);
     expect(terminal.text).toContain(`printer      ${uri} is idle`);
-    expect(added).toBe(`\n[[printer]]\nname = "mfd-2"\nuri = "${uri}"\nkey_pins = ["${identity.pin}"]\n`);
+    expect(added).toBe(
+      `\n[[printer]]\nname = "mfd-2"\nuri = "${uri}"\nuuid = "${OWN_UUID}"\nkey_pins = ["${identity.pin}"]\n`,
+    );
     expect((await loadConfig(file)).printers[1]).toMatchObject({ name: "mfd-2", uri, keyPins: [identity.pin] });
     expect(terminal.results).toMatchObject([{ written: true, name: "mfd-2", uri, key: { keyPin: identity.pin } }]);
     // The same again is a mistake.
@@ -92,7 +96,7 @@ describe("a printer by its URI", () => {
     const sure = { yes: true, expect: identity.pin, name: "hall", snmp: true, "tls-allow": ["tls1.1"] };
     const dry = await add(uri, { ...sure, "dry-run": true });
     expect([dry.outcome, dry.added]).toEqual([0, ""]);
-    const toml = `[[printer]]\nname = "hall"\nuri = "${uri}"\nkey_pins = ["${identity.pin}"]\ntls_allow = ["tls1.1"]\n\n[printer.snmp]`;
+    const toml = `[[printer]]\nname = "hall"\nuri = "${uri}"\nuuid = "${OWN_UUID}"\nkey_pins = ["${identity.pin}"]\ntls_allow = ["tls1.1"]\n\n[printer.snmp]`;
     expect(dry.terminal.lines.at(-1)).toBe(toml);
     expect((await add(uri, sure)).added).toBe(`\n${toml}\n`);
   });
@@ -141,7 +145,9 @@ describe("a printer that advertises itself", () => {
 
     const { outcome, added } = await add(`urn:uuid:${UUID}`, { yes: true, expect: identity.pin }, undefined, around);
     expect(outcome).toBe(0);
-    expect(added).toContain(`uri = "ipps://127.0.0.1:${secure.port}/ipp/print"\nkey_pins = ["${identity.pin}"]`);
+    expect(added).toContain(
+      `uri = "ipps://127.0.0.1:${secure.port}/ipp/print"\nuuid = "${OWN_UUID}"\nkey_pins = ["${identity.pin}"]`,
+    );
   });
 
   test("without encryption it is taken with --plain only", async () => {

@@ -264,6 +264,18 @@ describe("a mistake is told with its line, its key and what was probably meant",
     ],
     ["two readers of one name", '"side"', '"front"', { code: "config-duplicate", key: "[[reader]] name" }],
     [
+      "nine printers",
+      "[[reader]]",
+      `${Array.from({ length: 8 }, (_, at) => `[[printer]]\nname = "p-${at}"\nuri = "ipp://p-${at}/"\n`).join("")}[[reader]]`,
+      { code: "config-wrong-value", message: expect.stringContaining("at most 8") },
+    ],
+    [
+      "no uuid",
+      'ipp://10.0.0.20/ipp/print"',
+      'ipp://10.0.0.20/ipp/print"\nuuid = "urn:uuid:1"',
+      { code: "config-wrong-value", key: "[[printer]] uuid" },
+    ],
+    [
       "two printers of one name",
       "[[reader]]",
       '[[printer]]\nname = "mfd-1"\nuri = "ipp://b/"\n[[reader]]',

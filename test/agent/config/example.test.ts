@@ -39,7 +39,7 @@ describe("the example", () => {
     const unset = await parseConfig(filledIn(EXAMPLE), "example");
     const set = await parseConfig(
       filledIn(EXAMPLE).replace(
-        /^#(?!connect|keypad_of|pin_length|pipeline|host|user|password|auth_password|priv_password|serial_number|snmp_traps|expect_card_within_h|port = ")([a-z0-9_]+ = )/gm,
+        /^#(?!connect|keypad_of|pin_length|pipeline|host|user|password|auth_password|priv_password|serial_number|snmp_traps|uuid|expect_card_within_h|port = ")([a-z0-9_]+ = )/gm,
         "$1",
       ),
       "example",

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { printerNotes } from "../../../agent/health/printer-notes.ts";
+import { printerNotes, whereaboutsInWords } from "../../../agent/health/printer-notes.ts";
 import type { PrinterFacts } from "../../../drivers/printer-facts.ts";
 
 const WELL: PrinterFacts = {
@@ -55,4 +55,15 @@ test("what a person should look at is in words, the most urgent first", () => {
 test("a printer with very much to say is cut short", () => {
   const alerts = Array.from({ length: 20 }, () => ({ severity: "warning" }) as const);
   expect(printerNotes({ ...WELL, alerts })).toEqual([...Array(7).fill("warning"), "and 13 more, in --json"]);
+});
+
+test("a printer that is followed, and one that is only said to be elsewhere, are told of with what to do", () => {
+  const uri = "ipps://10.0.0.21:631/ipp/print";
+  expect(whereaboutsInWords({})).toEqual([]);
+  expect(whereaboutsInWords({ follows: { uri } })).toEqual([
+    "its configured address does not answer; it is followed to ipps://10.0.0.21:631/ipp/print, by its uuid and its pinned key. Write that into `uri`.",
+  ]);
+  expect(whereaboutsInWords({ seen: { uri, why: "other-key" } })).toEqual([
+    "one with its uuid says that it is at ipps://10.0.0.21:631/ipp/print. It has another key than the pinned one, so it is not followed. Find out who that is.",
+  ]);
 });

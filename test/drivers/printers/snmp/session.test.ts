@@ -127,6 +127,31 @@ describe("hostile answers", () => {
   });
 });
 
+test("a printer that moved is asked at its new address, by the next poll", async () => {
+  const elsewhere = dgram.createSocket("udp4").bind(port(), "127.0.0.2");
+  await once(elsewhere, "listening");
+  let there = 0;
+  elsewhere.on("message", () => there++);
+  const clock = new FakeClock();
+  const health = new SnmpHealth({
+    host: "127.0.0.1",
+    port: port(),
+    access: { version: "2c", community: "public" },
+    clock,
+    log: silentLog,
+  });
+  health.start();
+  clock.advance(0);
+  await vi.waitFor(() => expect(requests).toBe(1), { interval: 5 });
+  health.moveTo("127.0.0.2");
+  await vi.waitFor(() => expect(health.counters.failures).toBe(1), { interval: 5 });
+  clock.advance(5000);
+  await vi.waitFor(() => expect(there).toBe(1), { interval: 5 });
+  expect(requests).toBe(1);
+  await health.stop();
+  elsewhere.close();
+});
+
 describe("ending", () => {
   test("close rejects what waits", async () => {
     const connection = await open(() => {});
