@@ -221,7 +221,7 @@ export const PRINTER_CODES = {
   },
   "printer-ticket-unsupported": {
     what: "The printer cannot print the job as its ticket asks, and the ticket does not allow less.",
-    next: "Release it at a printer that can do what the detail names, submit it again without that, or have the agent drop such values (`--ticket-unsupported drop`).",
+    next: "Release it at a printer that can do what the detail names, submit it again without that, or let such values be dropped by the policy (`ticket.unsupported`).",
   },
   "printer-refused": {
     what: "The printer refused the request.",

@@ -6,7 +6,7 @@ import { cardToken } from "../cards/token.ts";
 import type { PolicySettings } from "../protocol/policy.ts";
 import { anchorOf, type Root } from "../protocol/root.ts";
 import { Name } from "../protocol/schema.ts";
-import { TicketAttributes, type TicketPolicy } from "../protocol/ticket.ts";
+import { TicketAttributes } from "../protocol/ticket.ts";
 import { agentConfiguration } from "./agent-configuration.ts";
 import { CentralError } from "./central-error.ts";
 import { certifiedHosts, certifies } from "./certificates.ts";
@@ -177,13 +177,13 @@ export class Administration {
   }
 
   /** `url`: how this agent reaches the server; by default the certificate's first host. */
-  async addAgent(name: string, url?: string, ticketUnsupported: TicketPolicy = "hold"): Promise<AddedAgent> {
+  async addAgent(name: string, url?: string): Promise<AddedAgent> {
     if (!Name.safeParse(name).success) throw new CentralError("name-invalid", "the agent's name");
     const { keys, store } = this.#site;
     const reachable = serverUrl(new X509Certificate(keys.serverCertificate), url);
     const bearerKey = `${name}.${randomBytes(32).toString("base64url")}`;
     const keyHash = createHash("sha256").update(bearerKey).digest();
-    await store.addAgent(this.#by(), name, keyHash, ticketUnsupported);
+    await store.addAgent(this.#by(), name, keyHash);
     return {
       name,
       url: reachable,

@@ -18,6 +18,7 @@ import {
   type TapAnswer,
   Uuid,
 } from "../protocol/schema.ts";
+import type { TicketPolicy } from "../protocol/ticket.ts";
 import type { Documents } from "./documents.ts";
 import type { EventHub } from "./event-hub.ts";
 import { type Answer, readJson } from "./http.ts";
@@ -159,7 +160,7 @@ export class Routes {
       if (pinWait > 0) return { problem: "too-many-requests", retryAfterMs: pinWait };
       presented = await this.#withProof(tap.credential);
     }
-    const { release, pin } = await this.#policies.settings();
+    const { release, pin, ticket } = await this.#policies.settings();
     const now = this.#clock.wall();
     const leaseUntil = now + this.#leaseMs;
     const claimed = await this.#store.claim({
@@ -200,10 +201,8 @@ export class Routes {
           user,
           leaseUntil: new Date(leaseUntil).toISOString(),
         };
-        const { ticketUnsupported } = agent;
-        const jobs = claims.map((claim) =>
-          seal(manifestOf(claim, { ...common, ticketUnsupported }), this.#keys.manifestKey),
-        );
+        const unsupported = ticket.drop_at.includes(agent.name) ? "drop" : ticket.unsupported;
+        const jobs = claims.map((claim) => seal(manifestOf(claim, unsupported, common), this.#keys.manifestKey));
         const answer: TapAnswer = {
           ...{ result: "accepted", tapId, displayName, jobs, leaseMs: this.#leaseMs, serverTime },
           ...this.#passwordsOf(claims),
@@ -322,13 +321,13 @@ export class Routes {
 
 const METHOD_NOT_ALLOWED: Answer = { problem: "method-not-allowed" };
 
-type Common = Pick<Manifest, "agent" | "printer" | "user" | "leaseUntil"> & Pick<Agent, "ticketUnsupported">;
+type Common = Pick<Manifest, "agent" | "printer" | "user" | "leaseUntil">;
 
-function manifestOf(claim: Claim, { ticketUnsupported, ...common }: Common): Manifest {
+function manifestOf(claim: Claim, unsupported: TicketPolicy, common: Common): Manifest {
   const { jobId, claimId, format, size, sha256, chunkSize } = claim;
   const password = claim.jobPassword === undefined ? {} : ({ "job-password": true } as const);
   const wanted = { ...claim.ticket, ...password };
-  const ticket = Object.keys(wanted).length === 0 ? {} : { ticket: { ...wanted, unsupported: ticketUnsupported } };
+  const ticket = Object.keys(wanted).length === 0 ? {} : { ticket: { ...wanted, unsupported } };
   const digests = Buffer.from(claim.chunks);
   const chunks: string[] = [];
   for (let at = 0; at < digests.length; at += 32) chunks.push(digests.toString("hex", at, at + 32));

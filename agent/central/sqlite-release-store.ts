@@ -80,7 +80,7 @@ export class SqliteReleaseStore implements ReleaseStore {
 
   async agent(name: string): Promise<KnownAgent | undefined> {
     return this.db.get<KnownAgent>(
-      "SELECT id, name, ticket_unsupported AS ticketUnsupported, key_hash AS keyHash FROM agents WHERE name = ? AND enabled = 1",
+      "SELECT id, name, key_hash AS keyHash FROM agents WHERE name = ? AND enabled = 1",
       name,
     );
   }

@@ -115,12 +115,11 @@ CREATE TABLE lockouts (
 ALTER TABLE taps ADD COLUMN pin_needed INTEGER NOT NULL DEFAULT 0 CHECK (pin_needed IN (0, 1));
 `;
 
-/** How jobs want to be printed, and what is to become of what a printer cannot do. */
+/** How jobs want to be printed. */
 const TICKETS = `
 ALTER TABLE jobs ADD COLUMN ticket TEXT; -- JSON; none: the printer's defaults
 ALTER TABLE jobs ADD COLUMN job_password BLOB; -- sealed; gone with the job's end
 CREATE INDEX jobs_with_password ON jobs (ended_at) WHERE job_password IS NOT NULL;
-ALTER TABLE agents ADD COLUMN ticket_unsupported TEXT NOT NULL DEFAULT 'hold' CHECK (ticket_unsupported IN ('hold', 'drop'));
 ALTER TABLE claims ADD COLUMN detail TEXT;
 `;
 

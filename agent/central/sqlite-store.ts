@@ -1,6 +1,5 @@
 import type { RootEnvelope } from "../protocol/root.ts";
 import type { Envelope } from "../protocol/schema.ts";
-import type { TicketPolicy } from "../protocol/ticket.ts";
 import { CentralError } from "./central-error.ts";
 import type { PinHash } from "./pins.ts";
 import { MASKED_DIGITS, SqliteReleaseStore, ticketOf } from "./sqlite-release-store.ts";
@@ -80,17 +79,11 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
     });
   }
 
-  async addAgent(by: By, name: string, keyHash: Uint8Array, ticketUnsupported: TicketPolicy = "hold"): Promise<void> {
+  async addAgent(by: By, name: string, keyHash: Uint8Array): Promise<void> {
     this.db.atomic(() => {
       if (this.db.get("SELECT 1 FROM agents WHERE name = ?", name)) throw new CentralError("agent-exists", name);
-      this.db.run(
-        "INSERT INTO agents (name, key_hash, ticket_unsupported, added_at) VALUES (?, ?, ?, ?)",
-        name,
-        keyHash,
-        ticketUnsupported,
-        by.at,
-      );
-      this.record(by, "agent-added", { agent: name, ticketUnsupported });
+      this.db.run("INSERT INTO agents (name, key_hash, added_at) VALUES (?, ?, ?)", name, keyHash, by.at);
+      this.record(by, "agent-added", { agent: name });
     });
   }
 
@@ -104,15 +97,10 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
 
   async agents(): Promise<readonly AgentEntry[]> {
     return this.db
-      .all<{ name: string; unsupported: TicketPolicy; enabled: number; added_at: number }>(
-        "SELECT name, ticket_unsupported AS unsupported, enabled, added_at FROM agents ORDER BY name",
+      .all<{ name: string; enabled: number; added_at: number }>(
+        "SELECT name, enabled, added_at FROM agents ORDER BY name",
       )
-      .map((row) => ({
-        name: row.name,
-        ticketUnsupported: row.unsupported,
-        enabled: row.enabled === 1,
-        addedAt: row.added_at,
-      }));
+      .map((row) => ({ name: row.name, enabled: row.enabled === 1, addedAt: row.added_at }));
   }
 
   async addJob(by: By, job: NewJob): Promise<void> {

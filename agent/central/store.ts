@@ -1,7 +1,7 @@
 import type { ReleaseMode } from "../protocol/policy.ts";
 import type { RootEnvelope } from "../protocol/root.ts";
 import type { Envelope, Outcome } from "../protocol/schema.ts";
-import type { TicketAttributes, TicketPolicy } from "../protocol/ticket.ts";
+import type { TicketAttributes } from "../protocol/ticket.ts";
 import type { PinHash } from "./pins.ts";
 
 /**
@@ -27,7 +27,7 @@ export interface Store extends ReleaseStore, PolicyShelf {
   /** `card-unknown` */
   removeCard(by: By, token: string): Promise<void>;
   /** `agent-exists` */
-  addAgent(by: By, name: string, keyHash: Uint8Array, ticketUnsupported?: TicketPolicy): Promise<void>;
+  addAgent(by: By, name: string, keyHash: Uint8Array): Promise<void>;
   /** `agent-unknown` */
   disableAgent(by: By, name: string): Promise<void>;
   agents(): Promise<readonly AgentEntry[]>;
@@ -101,8 +101,6 @@ export interface By {
 export interface Agent {
   readonly id: number;
   readonly name: string;
-  /** What becomes of a job whose ticket asks for what the printer cannot do. */
-  readonly ticketUnsupported: TicketPolicy;
 }
 
 /** What the policy says of a tap. */

@@ -1,5 +1,5 @@
 import { ENUM_NAMES, enumName, type TicketEnum } from "../../drivers/job-ticket.ts";
-import { TICKET_POLICIES, TicketAttributes, type TicketPolicy } from "../protocol/ticket.ts";
+import { TicketAttributes } from "../protocol/ticket.ts";
 import { CommandError, type Invocation, textOption } from "./command.ts";
 
 /** How a job is to be printed, in the words of the command line: an option for each IPP attribute, under its name. */
@@ -26,15 +26,13 @@ export const TICKET_FLAGS: readonly string[] = [...FLAGS, "job-password"];
 export const TICKET_OPTIONS = {
   ...(Object.fromEntries(FLAGS.map((flag) => [flag, { type: "string" }])) as Record<Flag, { type: "string" }>),
   "job-password": { type: "boolean" },
-  "ticket-unsupported": { type: "string" },
 } as const;
 
 export const TICKET_HELP = `
 ${FLAGS.map((flag) => `  --${flag.padEnd(22)} ${TAKES[flag]}`).join("\n")}
   --job-password           what its owner must type at the printer's panel, too: asked for, or read from standard input
                            where that is no terminal
-  --ticket-unsupported     what becomes of a job whose ticket asks for what the printer cannot do: hold it (default), or
-                           drop that and print it; a job-password is never dropped`;
+What a printer cannot do of it holds the job, unless the policy says \`ticket.unsupported = "drop"\`.`;
 
 /** The ticket that the options ask for; a usage error names the option. */
 export function ticketFrom(invocation: Invocation): TicketAttributes {
@@ -64,14 +62,6 @@ export function ticketFrom(invocation: Invocation): TicketAttributes {
   const path = parsed.error.issues[0]?.path ?? [];
   const found = path.toReversed().find((part): part is Flag => FLAGS.some((flag) => flag === part));
   throw wrong(found ?? "media");
-}
-
-export function policyFrom(invocation: Invocation): TicketPolicy {
-  const word = textOption(invocation, "ticket-unsupported") ?? "hold";
-  const policy = TICKET_POLICIES.find((one) => one === word);
-  if (policy === undefined)
-    throw new CommandError("usage", `--ticket-unsupported takes ${TICKET_POLICIES.join(" or ")}`);
-  return policy;
 }
 
 /** A ticket in a few words, for people: `copies 2, sides two-sided-long-edge`. */

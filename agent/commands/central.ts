@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { userInfo } from "node:os";
 import type { Administration } from "../central/administration.ts";
 import { policyExample, publishPolicy, rotateRoot, showPolicy } from "./central-policy.ts";
-import { policyFrom, TICKET_FLAGS, TICKET_HELP, TICKET_OPTIONS, ticketFrom, ticketText } from "./central-ticket.ts";
+import { TICKET_FLAGS, TICKET_HELP, TICKET_OPTIONS, ticketFrom, ticketText } from "./central-ticket.ts";
 import { addUser, clearId, clearPin, setId, setPin, unlockUser, wordOrInput } from "./central-user.ts";
 import { type Command, CommandError, EXIT, type Invocation, textOption } from "./command.ts";
 import { readSecret } from "./secret-input.ts";
@@ -26,7 +26,7 @@ usage: printgate central init [--host NAME ...]
                [--copies 2] [--sides two-sided-long-edge] [--job-password] ... (the job's ticket, below)
        printgate central job list [--user NAME] [--all]
        printgate central job decide ID held|printed
-       printgate central agent add NAME [--url https://HOST:PORT] [--ticket-unsupported hold|drop]
+       printgate central agent add NAME [--url https://HOST:PORT]
        printgate central agent list
        printgate central agent disable NAME
        printgate central policy publish FILE
@@ -157,15 +157,14 @@ const ACTIONS: Readonly<Record<string, Action>> = {
       return { id, state: decision };
     }),
   },
-  "agent add": { words: 1, options: ["url", "ticket-unsupported"], run: administer(addAgent) },
+  "agent add": { words: 1, options: ["url"], run: administer(addAgent) },
   "agent list": {
     words: 0,
     options: [],
     run: administer(async (admin, { terminal }) => {
       const agents = (await admin.agents()).map((agent) => ({ ...agent, addedAt: iso(agent.addedAt) }));
-      for (const { name, ticketUnsupported, enabled } of agents) {
-        const drops = ticketUnsupported === "drop" ? "  drops what a printer cannot do" : "";
-        terminal.line(`${name}${drops}${enabled ? "" : "  disabled"}`);
+      for (const { name, enabled } of agents) {
+        terminal.line(`${name}${enabled ? "" : "  disabled"}`);
       }
       if (agents.length === 0) terminal.line("There are no agents.");
       return { agents };
@@ -281,15 +280,14 @@ async function listJobs(admin: Administration, invocation: Invocation) {
 
 async function addAgent(admin: Administration, invocation: Invocation, [name = ""]: readonly string[]) {
   const { terminal } = invocation;
-  const ticketUnsupported = policyFrom(invocation);
-  const { url, toml } = await admin.addAgent(name, textOption(invocation, "url"), ticketUnsupported);
+  const { url, toml } = await admin.addAgent(name, textOption(invocation, "url"));
   // With --json it is in the result alone: keys belong to one place.
   if (!terminal.json) terminal.line(toml);
   terminal.note(
     `Store this as the agent's configuration, /etc/printgate/printgate.toml, with mode 0600. ` +
       "It holds keys and cannot be printed again.",
   );
-  return { agent: name, url, ticketUnsupported, configuration: toml };
+  return { agent: name, url, configuration: toml };
 }
 
 function enableUser(enabled: boolean): Run {

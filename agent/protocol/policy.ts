@@ -5,6 +5,7 @@ import { BLOCKING_CONDITIONS, CONDITION_NAMES } from "./conditions.ts";
 import { EnvelopeError, hashOf, signedContent } from "./envelope.ts";
 import { type Root, Version } from "./root.ts";
 import { type Envelope, Time } from "./schema.ts";
+import { TICKET_POLICIES } from "./ticket.ts";
 
 /**
  * What the central server allows: every key of a policy, once. An operator writes the settings in TOML under these
@@ -22,6 +23,15 @@ const Release = z.strictObject({
   }),
   newest_at: key(z._default(list("a list of names of agents", name()), []), {
     doc: "Agents at which a tap prints the newest, whatever mode says.",
+  }),
+});
+
+const TicketRules = z.strictObject({
+  unsupported: key(z._default(oneOf(TICKET_POLICIES), "hold"), {
+    doc: "What becomes of a job whose ticket asks for what the printer cannot do: it stays held, or is printed without that. A job-password is never dropped.",
+  }),
+  drop_at: key(z._default(list("a list of names of agents", name()), []), {
+    doc: "Agents at which it is printed without that, whatever unsupported says.",
   }),
 });
 
@@ -90,6 +100,7 @@ const Validity = z.strictObject({
 
 export const PolicySettings = z.strictObject({
   release: key(z.prefault(Release, {}), { doc: "What a tap does. Obeyed by the central server." }),
+  ticket: key(z.prefault(TicketRules, {}), { doc: "How jobs want to be printed. Obeyed by the central server." }),
   printer: key(z.prefault(Printer, {}), { doc: "When a printer gets nothing. Obeyed by the agents." }),
   pin: key(z.prefault(Pin, {}), { doc: "PINs. Obeyed by the central server." }),
   retention: key(z.prefault(Retention, {}), { doc: "How long things are kept. Obeyed by the central server." }),

@@ -222,9 +222,10 @@ function tooLong({ status, overdue }: Status): string | undefined {
 
 /** RFC 8011 5.3.7: a canceled job may still be busy stopping, and its counts with it. */
 function isOver({ status, overdue }: Status): boolean {
-  const ended = status.state === "completed" || status.state === "aborted" || status.state === "canceled";
-  return ended && (overdue === true || status.state === "completed" || !isStopping(status));
+  return ENDS.has(status.state) && (overdue === true || status.state === "completed" || !isStopping(status));
 }
+
+const ENDS: ReadonlySet<string> = new Set(["completed", "aborted", "canceled"]);
 
 function isStopping({ reasons }: Pick<PrinterJobStatus, "reasons">): boolean {
   return reasons.includes("processing-to-stop-point");
@@ -283,6 +284,8 @@ function nothingCameOut({ givenUp }: Release, { impressions, sheets }: PrinterJo
 
 /** How long a job may stand at the printer with no change, in ms; then it is given up, because all others wait behind it. */
 export function mayStandMs(state: Release, { state: seen, reasons }: PrinterJobStatus): number {
+  // The pages that are under way come out in this time; CUPS says for ever that such a job is stopping.
+  if (ENDS.has(seen) && isStopping({ reasons })) return 10_000;
   // What a printer cannot stop in this time it will not tell of either.
   if (state.givenUp !== undefined || isStopping({ reasons })) return 2 * 60_000;
   if (state.broken !== undefined) return 5 * 60_000;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { VirtualMfd } from "../../agent/demo/mfd.ts";
 import { TEMPLATE } from "../../agent/demo/mfd-ticket.ts";
+import { PolicySettings } from "../../agent/protocol/policy.ts";
 import type { TicketAttributes } from "../../agent/protocol/ticket.ts";
 import { systemClock } from "../../drivers/clock.ts";
 import { attribute, enumeration, integer, keyword } from "../../drivers/printers/ipp/attributes.ts";
@@ -32,8 +33,8 @@ beforeAll(async () => {
   installed = await site.install({ printer: `uri = "${plain.uri}"` });
   lobby = await installed.start();
   attic = await (await site.install({ name: "attic", printer: `uri = "${able.uri}"` })).start();
-  const drops = { name: "cellar", ticketUnsupported: "drop", printer: `uri = "${old.uri}"` } as const;
-  cellar = await (await site.install(drops)).start();
+  cellar = await (await site.install({ name: "cellar", printer: `uri = "${old.uri}"` })).start();
+  await site.administration.publishPolicy(PolicySettings.parse({ ticket: { drop_at: ["cellar"] } }));
 });
 afterAll(async () => {
   await site.stop();

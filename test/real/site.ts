@@ -6,7 +6,6 @@ import { Administration, type JobRequest } from "../../agent/central/administrat
 import { CentralServer, type CentralServerOptions } from "../../agent/central/server.ts";
 import type { JobState } from "../../agent/central/store.ts";
 import { PolicySettings, type ReleaseMode } from "../../agent/protocol/policy.ts";
-import type { TicketPolicy } from "../../agent/protocol/ticket.ts";
 import { decodeLog } from "../../agent/storage/append-log.ts";
 import { AgentProcess, freePort } from "./agent-process.ts";
 
@@ -19,7 +18,6 @@ type CentralSettings = Omit<CentralServerOptions, "dataDir" | "port">;
 export interface AgentSetup {
   readonly name?: string;
   readonly mode?: ReleaseMode;
-  readonly ticketUnsupported?: TicketPolicy;
   /** More lines for the [[printer]] table: `uri` at least. */
   readonly printer?: string;
   /** In place of the one printer and the one reader: their tables. */
@@ -105,8 +103,8 @@ export class Site {
   }
 
   async install(setup: AgentSetup): Promise<Installed> {
-    const { name = "lobby", mode = "all", centralPort = this.#port, ticketUnsupported } = setup;
-    const { toml } = await this.administration.addAgent(name, `https://localhost:${centralPort}`, ticketUnsupported);
+    const { name = "lobby", mode = "all", centralPort = this.#port } = setup;
+    const { toml } = await this.administration.addAgent(name, `https://localhost:${centralPort}`);
     if (mode === "newest") {
       await this.administration.publishPolicy(PolicySettings.parse({ release: { newest_at: [name] } }));
     }

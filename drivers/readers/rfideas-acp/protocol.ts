@@ -32,6 +32,7 @@ const HELD_MS = 2600;
 /** `rfid:out.led`. 255 gives the lamp back to the reader. */
 const LEDS: Readonly<Record<Colour, number>> = { red: 1, green: 2, amber: 3 };
 const OWN_LED = "out.led=255";
+const MAX_SHORT_BEEPS = 5;
 /** `rfid:beep.now` sounds 1 to 5 short beeps, or with 101 a long one, whose length the manuals do not give. */
 const LONG_BEEP = 101;
 const LONG_MS = 300;
@@ -291,5 +292,7 @@ function isLong({ onMs }: Pattern): boolean {
 }
 
 function beepsOf(pattern: Pattern): readonly number[] {
-  return isLong(pattern) ? Array.from({ length: pattern.count }, () => LONG_BEEP) : [pattern.count];
+  const { count } = pattern;
+  if (isLong(pattern)) return Array.from({ length: count }, () => LONG_BEEP);
+  return count <= MAX_SHORT_BEEPS ? [count] : [MAX_SHORT_BEEPS, count - MAX_SHORT_BEEPS];
 }

@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { JobPasswords } from "../../../agent/central/job-passwords.ts";
 import { paths } from "../../../agent/protocol/paths.ts";
+import { PolicySettings } from "../../../agent/protocol/policy.ts";
 import type { TicketAttributes } from "../../../agent/protocol/ticket.ts";
 import { JobPassword } from "../../../agent/protocol/ticket.ts";
 import { type AgentFixture, SiteFixture } from "./site-fixture.ts";
@@ -41,7 +42,7 @@ async function submit(more: { ticket?: TicketAttributes; jobPassword?: string })
   return site.admin.addJob({ file, user: "anna", ...more });
 }
 
-test("a ticket comes with the signed manifest, and says what the agent's setting is", async () => {
+test("a ticket comes with the signed manifest, and says what the policy says", async () => {
   await submit({ ticket: TICKET });
   await submit({});
   await submit({ ticket: {} });
@@ -51,12 +52,15 @@ test("a ticket comes with the signed manifest, and says what the agent's setting
   expect((await site.admin.jobs()).map(({ ticket }) => ticket)).toEqual([TICKET, null, null]);
 });
 
-test("an agent may be set to drop what its printers cannot do", async () => {
-  await site.admin.addAgent("cellar", site.server.url, "drop");
-  expect(await site.admin.agents()).toMatchObject([
-    { name: "cellar", ticketUnsupported: "drop" },
-    { name: "lobby", ticketUnsupported: "hold" },
-  ]);
+test.each([
+  ["drop", { unsupported: "drop" }],
+  ["drop", { drop_at: ["lobby"] }],
+  ["hold", { drop_at: ["cellar"] }],
+] as const)("the manifest says %s under the policy's ticket = %o", async (unsupported, rules) => {
+  await site.admin.publishPolicy(PolicySettings.parse({ ticket: rules }));
+  await submit({ ticket: { copies: 2 } });
+  const { manifests } = await agent.tap(CARD);
+  expect(manifests[0]?.ticket).toEqual({ copies: 2, unsupported });
 });
 
 test("a job-password comes beside the manifest, again for the same tap, and is nowhere in clear", async () => {

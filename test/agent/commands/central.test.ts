@@ -344,13 +344,3 @@ test("a job-password is read from standard input, and shown nowhere", async () =
     "job-password-invalid",
   );
 });
-
-test("what an agent's printers cannot do holds the job, or is dropped", async () => {
-  expect(await answer("agent", "add", "ticket-drop", "--ticket-unsupported", "drop")).toMatchObject({
-    ticketUnsupported: "drop",
-  });
-  expect((await central("agent", "list")).stdout).toContain(
-    "ticket-drop  releases all  drops what a printer cannot do",
-  );
-  expect((await central("agent", "add", "x", "--ticket-unsupported", "no")).stderr).toContain("takes hold or drop");
-});

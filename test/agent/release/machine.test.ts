@@ -376,6 +376,7 @@ describe("a claim goes back only when no job of ours is left at the printer", ()
       const { state, effects } = step(start, { type: "status", status: stopping });
       expect(hasEnded(state)).toBe(false);
       expect(effects).toEqual([{ type: "lookUp" }]);
+      expect(mayStandMs(state, stopping)).toBe(10_000);
       expect(hasEnded(step(state, { type: "status", status: stopping, overdue: true }).state)).toBe(true);
     }
   });
