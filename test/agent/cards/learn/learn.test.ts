@@ -56,7 +56,8 @@ describe("three cards tell", () => {
   });
 
   it.each(named)("three cards at random always have it among what fits: %s", (_, encoding) => {
-    const bytes = fc.uint8Array({ minLength: encoding.bytes, maxLength: encoding.bytes });
+    // At random, as a site's cards are: three that are nearly all zeros leave too much open, and fast-check likes those.
+    const bytes = fc.noBias(fc.uint8Array({ minLength: encoding.bytes, maxLength: encoding.bytes }));
     fc.assert(
       fc.property(fc.uniqueArray(bytes, { minLength: 3, maxLength: 3, selector: (held) => held.toHex() }), (held) => {
         const pairs = held.map((bytes) => pairOf(encoding, bytes));
