@@ -108,6 +108,13 @@ async function main(argv: readonly string[]): Promise<number> {
   return command.run({ options: parsed.values, words: parsed.positionals, terminal: io, signal: stop.signal });
 }
 
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    // `| head`: whoever read has seen enough; what the command does goes on.
+    if (error.code !== "EPIPE") throw error;
+  });
+}
+
 try {
   process.exitCode = await main(process.argv.slice(2));
 } catch (error) {

@@ -29,6 +29,12 @@ function write(name: string, toml: string): string {
 }
 
 describe("the command line", () => {
+  it("ends quietly when nobody reads on", () => {
+    const command = `"${process.execPath}" "${MAIN}" config example | true; echo "\${PIPESTATUS[0]}"`;
+    const { stdout, stderr } = spawnSync("bash", ["-c", command], { encoding: "utf8", timeout: 15_000 });
+    expect({ stdout, stderr }).toEqual({ stdout: "0\n", stderr: "" });
+  });
+
   it("prints an example that passes its own check once filled in", () => {
     const example = printgate("config", "example");
     expect(example.status).toBe(0);
