@@ -115,5 +115,8 @@ CREATE TABLE lockouts (
 ALTER TABLE taps ADD COLUMN pin_needed INTEGER NOT NULL DEFAULT 0 CHECK (pin_needed IN (0, 1));
 `;
 
+/** What came out on paper, and how well that is known: `Account` of agent/protocol, as JSON. */
+const ACCOUNTS = "ALTER TABLE claims ADD COLUMN account TEXT CHECK (json_valid(account));";
+
 /** What brings a database from each version to the next, the first from none. A step that was released never changes. */
-export const STEPS: readonly string[] = [TABLES, PINS];
+export const STEPS: readonly string[] = [TABLES, PINS, ACCOUNTS];

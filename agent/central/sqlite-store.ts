@@ -124,9 +124,9 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
 
   async jobs(now: number, user?: string): Promise<readonly JobEntry[]> {
     const owner = user === undefined ? null : this.#knownUser(user);
-    return this.db.all<JobEntry>(
+    const rows = this.db.all<Omit<JobEntry, "account"> & { account: string | null }>(
       `SELECT j.id, u.name AS user, j.title, j.format, j.size, j.submitted_at AS submittedAt, j.expires_at AS expiresAt,
-         a.name AS agent, c.printer,
+         a.name AS agent, c.printer, c.impressions, c.sheets, c.account,
          CASE WHEN j.state = 'claimed' AND c.lease_until <= ?1 THEN 'unsettled'
               WHEN j.state = 'held' AND j.expires_at <= ?1 THEN 'expired' ELSE j.state END AS state
        FROM jobs j JOIN users u ON u.id = j.user_id
@@ -136,6 +136,10 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
       now,
       owner,
     );
+    return rows.map((row) => ({
+      ...row,
+      account: row.account === null ? null : (JSON.parse(row.account) as JobEntry["account"]),
+    }));
   }
 
   async decide(by: By, jobId: string, decision: Decision): Promise<void> {

@@ -1,3 +1,4 @@
+import type { Account } from "../protocol/account.ts";
 import type { Outcome } from "../protocol/schema.ts";
 import type { PinHash } from "./pins.ts";
 
@@ -51,7 +52,7 @@ export interface ReleaseStore {
   mayFetch(claim: ClaimRef, now: number): Promise<boolean>;
   /** Prolongs an open claim of this agent, even one whose lease ran out, as long as nobody decided meanwhile. */
   renewLease(claim: ClaimRef, leaseUntil: number): Promise<boolean>;
-  /** `documentDone`: nobody needs the document any more. */
+  /** `documentDone`: nobody needs the document any more. The same word again may bring another account; nothing else of it changes. */
   settle(claim: ClaimRef, outcome: Outcome, now: number): Promise<Settlement>;
   /** Ends the held jobs whose time is over and forgets what ended long ago; returns the ids of the expired. */
   expire(now: number): Promise<readonly string[]>;
@@ -177,6 +178,11 @@ export interface JobEntry {
   /** Where it was last claimed. */
   readonly agent: string | null;
   readonly printer: string | null;
+  /** What the printer said at the end of that claim; null: nothing. */
+  readonly impressions: number | null;
+  readonly sheets: number | null;
+  /** As the agent told it last; null: it told none. */
+  readonly account: Account | null;
 }
 
 export interface AuditEntry {

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { userInfo } from "node:os";
 import type { Administration } from "../central/administration.ts";
 import { RELEASE_MODES, type ReleaseMode } from "../central/store.ts";
+import { pagesOf } from "./account-text.ts";
 import { addUser, clearId, clearPin, setId, setPin, unlockUser, wordOrInput } from "./central-user.ts";
 import { type Command, CommandError, EXIT, type Invocation, textOption } from "./command.ts";
 
@@ -236,10 +237,11 @@ async function listJobs(admin: Administration, invocation: Invocation) {
   const jobs = (await admin.jobs(textOption(invocation, "user")))
     .filter(({ state }) => options.all === true || open.includes(state))
     .map((job) => ({ ...job, submittedAt: iso(job.submittedAt), expiresAt: iso(job.expiresAt) }));
-  for (const { id, user, state, title, size, agent, printer, expiresAt } of jobs) {
+  for (const { id, user, state, title, size, agent, printer, expiresAt, account } of jobs) {
     const where = agent === null ? "" : `  at ${agent}/${printer}`;
+    const pages = account === null ? "" : `  ${pagesOf(account)}`;
     terminal.line(
-      `${id}  ${state.padEnd(9)}  ${user}  ${JSON.stringify(title)}  ${size} bytes  until ${expiresAt}${where}`,
+      `${id}  ${state.padEnd(9)}  ${user}  ${JSON.stringify(title)}  ${size} bytes  until ${expiresAt}${where}${pages}`,
     );
   }
   if (jobs.length === 0) terminal.line("There are no jobs.");

@@ -61,7 +61,9 @@ export class ReleaseLoop {
     this.#context = context;
     const { central, ledger, spool, clock, log, blocking } = context;
     for (const [name, printer] of context.printers) {
-      this.#executors.set(name, new PrinterExecutor({ printer, central, ledger, spool, clock, log, blocking }));
+      const amended = () => this.#reporter.kick();
+      const context = { printer, central, ledger, spool, clock, log, blocking, amended };
+      this.#executors.set(name, new PrinterExecutor(context));
     }
     for (const [reader, rules] of context.keypads ?? []) {
       const keypad = new Keypad({

@@ -74,6 +74,7 @@ describe("state", () => {
       "printer-state",
       "printer-state-reasons",
       "printer-is-accepting-jobs",
+      "queued-job-count",
       "printer-up-time",
       "printer-current-time",
       "operations-supported",
@@ -609,11 +610,13 @@ test("the verdict and its polls are those of the given health, which is asked mo
     look: async () => void calls.push("look"),
     hurry: () => void calls.push("hurry"),
     nudge: () => void calls.push("nudge"),
+    lifeCount: async () => ({ value: 9, unit: "sheets" }),
     stop: async () => void calls.push("stop"),
   };
   const watched = newPrinter({ health });
   expect(watched.verdict.conditions).toEqual(["jammed"]);
   expect(watched.health).toBe(health.report);
+  expect([await printer.lifeCount(), await watched.lifeCount()]).toEqual([undefined, { value: 9, unit: "sheets" }]);
   await watched.look();
   watched.start();
   watched.prepare();
