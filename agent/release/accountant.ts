@@ -60,12 +60,18 @@ export class Accountant {
   readonly #stopping = new AbortController();
   readonly #pending = new Set<Promise<void>>();
   #next = new AbortController();
+  #ahead: Promise<LifeCount | undefined> | undefined;
   #endedAt = Number.NEGATIVE_INFINITY;
   #settled: LifeCount | undefined;
 
   constructor(context: AccountantContext, count: (name: string) => void) {
     this.#context = context;
     this.#count = count;
+  }
+
+  /** A tap came: the life count is asked while the central server thinks, so that it is here before a document leaves. */
+  prepare(): void {
+    this.#ahead = this.#context.printer.lifeCount?.().catch(this.#failed);
   }
 
   /** The same work, watched. `idle`: no other release of ours runs or waits at this printer. */
@@ -80,6 +86,7 @@ export class Accountant {
     };
     this.#settled = undefined;
     if (idle) this.#readBefore(book, work.preflight);
+    this.#ahead = undefined;
     return {
       ...work,
       stage: (stage: Stage) => {
@@ -105,7 +112,7 @@ export class Accountant {
     await this.idle();
   }
 
-  /** Beside the fetch, and not waited for. A reading that comes when the document is on its way may hold pages of it. */
+  /** Not waited for. A reading that comes when the document is on its way may hold pages of it. */
   #readBefore(book: Book, preflight: Promise<PrinterState> | undefined): void {
     const { printer } = this.#context;
     preflight?.then(
@@ -114,7 +121,7 @@ export class Accountant {
       },
       () => {}, // met where the release awaits it
     );
-    const reading = printer.lifeCount?.() ?? Promise.resolve(undefined);
+    const reading = this.#ahead ?? printer.lifeCount?.() ?? Promise.resolve(undefined);
     reading.then((count) => {
       if (count === undefined) book.without = "nothing";
       else if (book.sending) book.without = "read-late";

@@ -24,6 +24,11 @@ export class PrinterExecutor {
     return this.#waiting.length + (this.#running === undefined ? 0 : 1);
   }
 
+  /** A tap came, which may bring work. Never throws. */
+  prepare(): void {
+    if (this.depth === 0) this.#accountant.prepare();
+  }
+
   enqueue(work: Work): void {
     const watched = this.#accountant.watch(work, this.depth === 0);
     const run = new Run(this.#context, watched, this.#stopping.signal, this.counters);

@@ -235,6 +235,7 @@ export class ReleaseLoop {
     const preflight = printer.state(signal);
     preflight.catch(() => {}); // met where it is awaited, or not needed at all
     printer.prepare();
+    executor.prepare();
     const answer = await asked;
     stage("answered");
     this.#count(answer.result);

@@ -127,6 +127,16 @@ test("a life count that lags behind the paper is waited for", async () => {
   await world.stop(life);
 });
 
+test("one that moves page by page is read until it stands still", async () => {
+  held();
+  const seen = [1000, 1001, 1002, 1002, 1002];
+  vi.spyOn(printer, "lifeCount").mockImplementation(async () => ({ value: seen.shift() ?? 1002, unit: "impressions" }));
+  const life = await world.start({ printer });
+  await world.tapToEnd(life);
+  expect(await account(life, whole)).toMatchObject({ confidence: "high", lifeCount: { before: 1000, after: 1002 } });
+  await world.stop(life);
+});
+
 test("one that never moves is no number, and is not asked for ever", async () => {
   held();
   printer.counted = 0;
