@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { VirtualMfd } from "../../agent/demo/mfd.ts";
 import type { MfdOptions } from "../../agent/demo/mfd-options.ts";
 import type { Account } from "../../agent/protocol/account.ts";
@@ -15,6 +15,7 @@ import { until } from "./until.ts";
 
 const closers: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
+  vi.restoreAllMocks();
   for (const close of closers.splice(0).reverse()) await close();
 });
 
@@ -96,6 +97,19 @@ async function released(
   await until("the printer is found by SNMP", () => health.counters.answers > 0);
   prepared(made);
   world.central.hold(TOKEN, documentOf(10_000));
+  // A central server that takes as long as the printer's SNMP agent: the reading before is here in time.
+  let asked: Promise<unknown> = Promise.resolve();
+  const [lifeCount, tap] = [printer.lifeCount.bind(printer), world.central.tap.bind(world.central)];
+  vi.spyOn(printer, "lifeCount").mockImplementation(() => {
+    const count = lifeCount();
+    asked = count;
+    return count;
+  });
+  vi.spyOn(world.central, "tap").mockImplementation(async (...args) => {
+    await Promise.resolve();
+    await asked;
+    return tap(...args);
+  });
   const life = await world.start({ printer, context: { clock: hasty } });
   closers.push(async () => {
     await life.loop.stop();
@@ -195,11 +209,21 @@ test("an agent's account reaches the central server's list and its own ledger", 
   const listed = async () =>
     JSON.parse((await printgate(["central", "job", "list", "--all", "--json", "--data", site.centralFolder])).stdout)
       .jobs[0];
-  const account = { impressions: 3, source: "ipp", confidence: "high", exclusive: true, lifeCount: { delta: 3 } };
-  await until("the account at the central server", async () => (await listed()).account?.lifeCount !== undefined);
-  expect(await listed()).toMatchObject({ state: "printed", impressions: 3, sheets: 3, account });
+  const account = await until(
+    "the account at the central server",
+    async () => {
+      const { account: newest } = await listed();
+      return newest?.lifeCount !== undefined || newest?.discarded !== undefined ? newest : undefined;
+    },
+    45_000,
+  );
+  expect(await listed()).toMatchObject({ state: "printed", impressions: 3, sheets: 3 });
+  expect(account).toMatchObject({ impressions: 3, sheets: 3, source: "ipp" });
+  // On a machine that is busy enough, the document may leave before the printer's SNMP agent has answered.
+  if (account.discarded !== undefined) expect(account).toMatchObject({ discarded: "read-late", confidence: "medium" });
+  else expect(account).toMatchObject({ confidence: "high", exclusive: true, lifeCount: { delta: 3 } });
   const list = await printgate(["central", "job", "list", "--all", "--data", site.centralFolder]);
-  expect(list.stdout).toContain("  at lobby/mfd  3 impressions, 3 sheets by IPP (high)");
+  expect(list.stdout).toContain(`  at lobby/mfd  3 impressions, 3 sheets by IPP (${account.confidence})`);
   const ledger = await printgate(["ledger", "show", "--config", installed.configPath]);
-  expect(ledger.stdout).toMatch(/: printed, 3 impressions, 3 sheets by IPP \(high\)\n/);
-});
+  expect(ledger.stdout).toContain(`: printed, 3 impressions, 3 sheets by IPP (${account.confidence})\n`);
+}, 90_000);

@@ -18,6 +18,9 @@ export interface JobLookupsOptions {
   readonly clock: Clock;
 }
 
+/** Of a request that has attributes in it which the printer does not know. */
+const REFUSALS: ReadonlySet<string> = new Set(["printer-refused", "printer-ticket-unsupported"]);
+
 /** What became of our jobs at one printer. */
 export class JobLookups {
   readonly #options: JobLookupsOptions;
@@ -39,7 +42,7 @@ export class JobLookups {
     const asked = this.#noKinds
       ? await this.#asked(job, [], signal)
       : await this.#asked(job, COUNT_ATTRIBUTES, signal).catch((error: unknown) => {
-          if (codeOf(error) !== "printer-refused") throw error;
+          if (!REFUSALS.has(codeOf(error))) throw error;
           this.#noKinds = true;
           return this.#asked(job, [], signal);
         });

@@ -579,15 +579,18 @@ describe("jobCounts", () => {
     expect(stringsOf(wire.requests[0]?.groups[0], "requested-attributes")).toContain("job-impressions-completed-col");
   });
 
-  test("a printer that refuses to hear of them is asked without, from then on", async () => {
-    wire.answers[OPERATION.getJobAttributes] = (message) =>
-      stringsOf(message.groups[0], "requested-attributes").some((name) => name.endsWith("-col"))
-        ? { code: 0x040b }
-        : { groups: [job(7, "rel-1", 9, ...counted)] };
-    expect(await printer.jobCounts(ours, never)).toEqual({ impressions: 3, sheets: 2 });
-    expect(await printer.jobCounts(ours, never)).toEqual({ impressions: 3, sheets: 2 });
-    expect(wire.requests).toHaveLength(3);
-  });
+  test.each([0x0400, 0x040b])(
+    "a printer that refuses (%i) to hear of them is asked without, from then on",
+    async (code) => {
+      wire.answers[OPERATION.getJobAttributes] = (message) =>
+        stringsOf(message.groups[0], "requested-attributes").some((name) => name.endsWith("-col"))
+          ? { code }
+          : { groups: [job(7, "rel-1", 9, ...counted)] };
+      expect(await printer.jobCounts(ours, never)).toEqual({ impressions: 3, sheets: 2 });
+      expect(await printer.jobCounts(ours, never)).toEqual({ impressions: 3, sheets: 2 });
+      expect(wire.requests).toHaveLength(3);
+    },
+  );
 
   test("0 impressions of a printer that never counted are none", async () => {
     wire.answers[OPERATION.getJobAttributes] = {
