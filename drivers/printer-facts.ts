@@ -1,3 +1,5 @@
+import type { LifeCount } from "./printer-counts.ts";
+
 /**
  * What a printer tells of itself by the Printer MIB (RFC 3805), for people and for the verdict. A property that the
  * printer does not tell, or fills with nonsense, is absent. Texts hold no control character and are at most 80 long.
@@ -26,12 +28,6 @@ export type Level =
   | { readonly kind: "unknown" }
   /** -3: not none, but how much is not known. */
   | { readonly kind: "some" };
-
-export interface LifeCount {
-  readonly value: number;
-  /** `impressions`, `sheets` ... */
-  readonly unit?: string;
-}
 
 export interface Supply {
   /** `tonerCartridge`, `wasteToner` ... */

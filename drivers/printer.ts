@@ -1,6 +1,7 @@
 import { type CodedError, type CodeTable, codedError } from "./coded-error.ts";
 import type { Whereabouts } from "./discovery/follow-machine.ts";
 import type { JobTicket } from "./job-ticket.ts";
+import type { JobCounts, LifeCount } from "./printer-counts.ts";
 import type { PrinterFacts } from "./printer-facts.ts";
 
 export type { JobTicket };
@@ -56,6 +57,8 @@ export interface PrinterState {
   readonly reasons: readonly string[];
   /** The reasons that keep paper from coming out now; empty means go. */
   readonly blocking: readonly string[];
+  /** queued-job-count, where the printer tells it: jobs of anybody that have not ended. */
+  readonly queued?: number;
 }
 
 /** The warm verdict of SNMP: advice and veto, never a gate. `unknown` does not block. */
@@ -147,6 +150,12 @@ export interface Printer {
   findJob(name: string, user: string, signal: AbortSignal): Promise<PrinterJobStatus | undefined>;
   /** Cancel-Job. Resolves when the printer took the request; the job ends later. */
   cancelJob(job: PrinterJob, signal: AbortSignal): Promise<void>;
+  /** The counts of a job that ended, asked again: printers update them late. `undefined`: the printer does not know this job any more. */
+  jobCounts?(job: PrinterJob, signal: AbortSignal): Promise<JobCounts | undefined>;
+  /** How many jobs of anybody the printer lists that came after `job`; `undefined` where it does not even list `job`. */
+  jobsAfter?(job: PrinterJob, signal: AbortSignal): Promise<number | undefined>;
+  /** Read now; `undefined` where the printer has none, or none to trust. Never rejects. */
+  lifeCount?(): Promise<LifeCount | undefined>;
   stop(): Promise<void>;
 }
 

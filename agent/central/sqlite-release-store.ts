@@ -214,14 +214,27 @@ export class SqliteReleaseStore implements ReleaseStore {
     const by = { actor: actorOf(agent), at: now };
     const { claimId: _, ...said } = outcome;
     return this.db.atomic(() => {
-      const claim = this.db.get<{ job_seq: number; word: string | null; ended_at: number | null }>(
-        `SELECT c.job_seq, c.word, c.ended_at FROM claims c JOIN jobs j ON j.seq = c.job_seq
+      const claim = this.db.get<{
+        job_seq: number;
+        word: string | null;
+        account: string | null;
+        ended_at: number | null;
+      }>(
+        `SELECT c.job_seq, c.word, c.account, c.ended_at FROM claims c JOIN jobs j ON j.seq = c.job_seq
          WHERE c.id = ? AND j.id = ? AND c.agent_id = ?`,
         claimId,
         jobId,
         agent.id,
       );
-      if (claim?.word === outcome.word) return { result: "settled", documentDone: false };
+      const account = outcome.account === undefined ? null : JSON.stringify(outcome.account);
+      if (claim?.word === outcome.word) {
+        // The word stays as it was taken; only what is known of the paper may come later, or better.
+        if (account !== null && account !== claim.account) {
+          this.db.run("UPDATE claims SET account = ? WHERE id = ?", account, claimId);
+          this.record(by, "account-amended", { job: jobId, claim: claimId, account: outcome.account });
+        }
+        return { result: "settled", documentDone: false };
+      }
       if (claim === undefined || claim.ended_at !== null) {
         this.record(by, "outcome-superseded", { job: jobId, claim: claimId, ...said });
         return { result: "superseded", documentDone: false };
@@ -229,13 +242,15 @@ export class SqliteReleaseStore implements ReleaseStore {
       const state = stateAfter(outcome);
       const ended = state === "in-doubt" ? null : now;
       this.db.run(
-        "UPDATE claims SET word = ?, end_state = ?, reason = ?, detail = ?, impressions = ?, sheets = ?, ended_at = ? WHERE id = ?",
+        `UPDATE claims SET word = ?, end_state = ?, reason = ?, detail = ?, impressions = ?, sheets = ?, account = ?, ended_at = ?
+           WHERE id = ?`,
         outcome.word,
         outcome.state,
         outcome.reason,
         outcome.detail ?? null,
         outcome.impressions ?? null,
         outcome.sheets ?? null,
+        account,
         ended,
         claimId,
       );

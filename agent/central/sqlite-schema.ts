@@ -142,5 +142,8 @@ CREATE TABLE policies (
 ALTER TABLE agents DROP COLUMN release_mode;
 `;
 
+/** What came out on paper, and how well that is known: `Account` of agent/protocol, as JSON. */
+const ACCOUNTS = "ALTER TABLE claims ADD COLUMN account TEXT CHECK (json_valid(account));";
+
 /** What brings a database from each version to the next, the first from none. A step that was released never changes. */
-export const STEPS: readonly string[] = [TABLES, PINS, TICKETS, POLICIES];
+export const STEPS: readonly string[] = [TABLES, PINS, TICKETS, POLICIES, ACCOUNTS];

@@ -127,10 +127,11 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
 
   async jobs(now: number, user?: string): Promise<readonly JobEntry[]> {
     const owner = user === undefined ? null : this.#knownUser(user);
-    type Row = Omit<JobEntry, "ticket" | "hasPassword"> & { ticket: string | null; hasPassword: number };
-    const rows = this.db.all<Row>(
+    type Stored = { ticket: string | null; hasPassword: number; account: string | null };
+    const rows = this.db.all<Omit<JobEntry, keyof Stored> & Stored>(
       `SELECT j.id, u.name AS user, j.title, j.format, j.size, j.submitted_at AS submittedAt, j.expires_at AS expiresAt,
          a.name AS agent, c.printer, c.reason, c.detail, j.ticket, j.job_password IS NOT NULL AS hasPassword,
+         c.impressions, c.sheets, c.account,
          CASE WHEN j.state = 'claimed' AND c.lease_until <= ?1 THEN 'unsettled'
               WHEN j.state = 'held' AND j.expires_at <= ?1 THEN 'expired' ELSE j.state END AS state
        FROM jobs j JOIN users u ON u.id = j.user_id
@@ -140,7 +141,12 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
       now,
       owner,
     );
-    return rows.map((row) => ({ ...row, ticket: ticketOf(row.ticket), hasPassword: row.hasPassword === 1 }));
+    return rows.map((row) => ({
+      ...row,
+      ticket: ticketOf(row.ticket),
+      hasPassword: row.hasPassword === 1,
+      account: row.account === null ? null : (JSON.parse(row.account) as JobEntry["account"]),
+    }));
   }
 
   async decide(by: By, jobId: string, decision: Decision): Promise<void> {

@@ -1,3 +1,4 @@
+import type { Account } from "../protocol/account.ts";
 import type { ReleaseMode } from "../protocol/policy.ts";
 import type { RootEnvelope } from "../protocol/root.ts";
 import type { Envelope, Outcome } from "../protocol/schema.ts";
@@ -54,7 +55,7 @@ export interface ReleaseStore {
   mayFetch(claim: ClaimRef, now: number): Promise<boolean>;
   /** Prolongs an open claim of this agent, even one whose lease ran out, as long as nobody decided meanwhile. */
   renewLease(claim: ClaimRef, leaseUntil: number): Promise<boolean>;
-  /** `documentDone`: nobody needs the document any more. */
+  /** `documentDone`: nobody needs the document any more. The same word again may bring another account; nothing else of it changes. */
   settle(claim: ClaimRef, outcome: Outcome, now: number): Promise<Settlement>;
   /** Ends the held jobs whose time is over and forgets what ended longer ago than that; returns the ids of the expired. */
   expire(now: number, forgetAfterMs?: number): Promise<readonly string[]>;
@@ -226,6 +227,11 @@ export interface JobEntry {
   readonly ticket: TicketAttributes | null;
   /** It asks for a password at the printer's panel. */
   readonly hasPassword: boolean;
+  /** What the printer said at the end of that claim; null: nothing. */
+  readonly impressions: number | null;
+  readonly sheets: number | null;
+  /** As the agent told it last; null: it told none. */
+  readonly account: Account | null;
 }
 
 export interface AuditEntry {

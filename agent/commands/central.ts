@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { userInfo } from "node:os";
 import type { Administration } from "../central/administration.ts";
+import { pagesOf } from "./account-text.ts";
 import { policyExample, publishPolicy, rotateRoot, showPolicy } from "./central-policy.ts";
 import { TICKET_FLAGS, TICKET_HELP, TICKET_OPTIONS, ticketFrom, ticketText } from "./central-ticket.ts";
 import { addUser, clearId, clearPin, setId, setPin, unlockUser, wordOrInput } from "./central-user.ts";
@@ -265,11 +266,14 @@ async function listJobs(admin: Administration, invocation: Invocation) {
   const jobs = (await admin.jobs(textOption(invocation, "user")))
     .filter(({ state }) => options.all === true || open.includes(state))
     .map((job) => ({ ...job, submittedAt: iso(job.submittedAt), expiresAt: iso(job.expiresAt) }));
-  for (const { id, user, state, title, size, agent, printer, expiresAt, reason, detail, ticket, hasPassword } of jobs) {
+  for (const job of jobs) {
+    const { id, user, state, title, size, agent, printer, expiresAt, reason, detail, ticket, hasPassword, account } =
+      job;
     const where = agent === null ? "" : `  at ${agent}/${printer}`;
     const why = reason === null || reason === "none" ? "" : `: ${reason}${detail === null ? "" : ` (${detail})`}`;
+    const pages = account === null ? "" : `  ${pagesOf(account)}`;
     terminal.line(
-      `${id}  ${state.padEnd(9)}  ${user}  ${JSON.stringify(title)}  ${size} bytes  until ${expiresAt}${where}${why}`,
+      `${id}  ${state.padEnd(9)}  ${user}  ${JSON.stringify(title)}  ${size} bytes  until ${expiresAt}${where}${why}${pages}`,
     );
     const wanted = [...(ticket === null ? [] : [ticketText(ticket)]), ...(hasPassword ? ["job-password"] : [])];
     if (wanted.length > 0) terminal.line(`    ${wanted.join(", ")}`);

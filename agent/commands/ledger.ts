@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { replay } from "../release/ledger.ts";
 import { decodeLog } from "../storage/append-log.ts";
 import { StorageError } from "../storage/storage-error.ts";
+import { pagesOf } from "./account-text.ts";
 import { type Command, CommandError, EXIT } from "./command.ts";
 import { configOf } from "./configured-agent.ts";
 
@@ -30,13 +31,14 @@ Reads the ledger beside the running agent; changes nothing.`,
     const shown = [...entries.values()]
       .filter(({ release, reported }) => options.open !== true || !reported || release.phase === "IN_DOUBT")
       .map(({ release, ...claim }) => ({ ...claim, ...release }));
-    for (const { at, phase, jobId, printer, end, reported, job } of shown) {
+    for (const { at, phase, jobId, printer, end, reported, job, account } of shown) {
       const detail = end?.detail === undefined ? "" : `: ${end.detail}`;
       const reason = end === undefined || end.reason === "none" ? "" : ` (${end.reason}${detail})`;
       const word = end === undefined ? "under way" : `${end.word}${reason}`;
       const printerJob = job === undefined ? "" : `, printer's job ${job.id}`;
+      const pages = account === undefined ? "" : `, ${pagesOf(account)}`;
       terminal.line(
-        `${at} ${phase.padEnd(8)} ${jobId} on ${printer}${printerJob}: ${word}${reported ? "" : ", not reported"}`,
+        `${at} ${phase.padEnd(8)} ${jobId} on ${printer}${printerJob}: ${word}${pages}${reported ? "" : ", not reported"}`,
       );
     }
     if (shown.length === 0) terminal.line("The ledger is empty.");

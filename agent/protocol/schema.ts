@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { Account } from "./account.ts";
 import { JobPassword, Ticket, TicketPolicy } from "./ticket.ts";
 
 /**
@@ -110,6 +111,8 @@ export const Outcome = z.strictObject({
   at: Time,
   impressions: z.optional(z.int().check(z.gte(0))),
   sheets: z.optional(z.int().check(z.gte(0))),
+  /** May come, or come better, with a repeat of the same word: the newest counts. */
+  account: z.optional(Account),
 });
 export type Outcome = z.infer<typeof Outcome>;
 

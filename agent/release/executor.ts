@@ -1,3 +1,4 @@
+import { Accountant, type AccountantContext } from "./accountant.ts";
 import { type ExecutorContext, Run, type Work } from "./run.ts";
 
 /** How long a claim waits behind one other: its person has left, and must neither find the job gone elsewhere nor leave paper here. */
@@ -7,20 +8,30 @@ const QUEUE_MS = 10 * 60_000;
 export class PrinterExecutor {
   readonly counters: Record<string, number> = {};
   readonly #context: ExecutorContext;
+  readonly #accountant: Accountant;
   readonly #waiting: Run[] = [];
   readonly #stopping = new AbortController();
   #running: Promise<void> | undefined;
 
-  constructor(context: ExecutorContext) {
+  constructor(context: ExecutorContext & AccountantContext) {
     this.#context = context;
+    this.#accountant = new Accountant(context, (name) => {
+      this.counters[name] = (this.counters[name] ?? 0) + 1;
+    });
   }
 
   get depth(): number {
     return this.#waiting.length + (this.#running === undefined ? 0 : 1);
   }
 
+  /** A tap came, which may bring work. Never throws. */
+  prepare(): void {
+    if (this.depth === 0) this.#accountant.prepare();
+  }
+
   enqueue(work: Work): void {
-    const run = new Run(this.#context, work, this.#stopping.signal, this.counters);
+    const watched = this.#accountant.watch(work, this.depth === 0);
+    const run = new Run(this.#context, watched, this.#stopping.signal, this.counters);
     this.#waiting.push(run);
     if (this.#running === undefined) this.#running = this.#drain();
     else {
@@ -38,6 +49,7 @@ export class PrinterExecutor {
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.idle();
+    await this.#accountant.stop();
   }
 
   async #drain(): Promise<void> {

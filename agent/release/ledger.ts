@@ -1,4 +1,5 @@
 import * as z from "zod/mini";
+import { Account } from "../protocol/account.ts";
 import { WORDS } from "../protocol/schema.ts";
 import { AppendLog, type Recovered } from "../storage/append-log.ts";
 import { claimed, hasEnded, PHASES, type Release } from "./machine.ts";
@@ -13,9 +14,11 @@ export interface Claim {
 
 export interface LedgerEntry extends Claim {
   readonly release: Release;
+  /** Only of a release that ended. */
+  readonly account?: Account;
   /** ISO time of the last change, by this machine's clock. */
   readonly at: string;
-  /** The central server has taken the outcome. */
+  /** The central server has taken the outcome, with this account. */
   readonly reported: boolean;
 }
 
@@ -49,7 +52,11 @@ const ReleaseRecord = z.object({
 const ClaimRecord = z.object({ jobId: z.string(), tapId: z.string(), printer: z.string() });
 /** One line of the file: a claim's first record names it in full, and so does one after a write that failed; others by `c` alone. */
 const LedgerRecord = z.union([
-  z.object({ c: z.string(), claim: z.optional(ClaimRecord), release: ReleaseRecord, at: z.string() }),
+  z.object({
+    ...{ c: z.string(), claim: z.optional(ClaimRecord), release: ReleaseRecord, at: z.string() },
+    // Beside the release and not alone, so that an older version understands the record. What it does not know of an account costs no entry.
+    account: z.catch(z.optional(Account), undefined),
+  }),
   z.object({ c: z.string(), claim: ClaimRecord, at: z.string() }),
   z.object({ c: z.string(), reported: z.literal(true), at: z.string() }),
   z.object({ vouched: z.literal(true) }),
@@ -137,6 +144,17 @@ export class Ledger {
     return this.#append(claimId, { c: claimId, release, at }, durable);
   }
 
+  /** What came out of a release that ended, as far as it is known by now; the central server is to hear of it. */
+  account(claimId: string, account: Account, at: string): Promise<void> {
+    this.#update(claimId, { account, at, reported: false });
+    const { release } = this.#entry(claimId);
+    return this.#append(claimId, { c: claimId, release, account, at }, false);
+  }
+
+  accountOf(claimId: string): Account | undefined {
+    return this.#entries.get(claimId)?.account;
+  }
+
   reported(claimId: string, at: string): Promise<void> {
     this.#update(claimId, { reported: true, at });
     return this.#append(claimId, { c: claimId, reported: true, at }, false);
@@ -168,9 +186,13 @@ export class Ledger {
   }
 
   #update(claimId: string, change: Partial<LedgerEntry>): void {
+    this.#entries.set(claimId, { ...this.#entry(claimId), ...change });
+  }
+
+  #entry(claimId: string): LedgerEntry {
     const entry = this.#entries.get(claimId);
     if (entry === undefined) throw new Error("the ledger was told of a claim that it never saw");
-    this.#entries.set(claimId, { ...entry, ...change });
+    return entry;
   }
 
   #rewrite(vouched: boolean): Promise<void> {
@@ -188,8 +210,12 @@ export class Ledger {
 }
 
 function records(entry: LedgerEntry): LedgerRecord[] {
-  const { claimId: c, jobId, tapId, printer, release, at, reported } = entry;
-  return [{ c, claim: { jobId, tapId, printer }, release, at }, ...(reported ? [{ c, reported, at } as const] : [])];
+  const { claimId: c, jobId, tapId, printer, release, account, at, reported } = entry;
+  const accounted = account === undefined ? {} : { account };
+  return [
+    { c, claim: { jobId, tapId, printer }, release, ...accounted, at },
+    ...(reported ? [{ c, reported, at } as const] : []),
+  ];
 }
 
 /** Pure: the entries that a file's records amount to, oldest claim first. */
@@ -219,8 +245,11 @@ export function replay(recovered: Pick<Recovered, "records">): {
         ? { claimId, ...record.claim, release: claimed, at, reported: false }
         : undefined);
     if (entry === undefined) unknownRecords += 1;
-    else if ("release" in record) entries.set(claimId, { ...entry, release: record.release as Release, at });
-    else entries.set(claimId, "reported" in record ? { ...entry, reported: true, at } : entry);
+    else if ("release" in record) {
+      const { account } = record;
+      const accounted = account === undefined ? {} : { account, reported: false };
+      entries.set(claimId, { ...entry, release: record.release as Release, ...accounted, at });
+    } else entries.set(claimId, "reported" in record ? { ...entry, reported: true, at } : entry);
   }
   return { entries, vouched, unknownRecords };
 }

@@ -62,7 +62,9 @@ export class ReleaseLoop {
     this.#context = context;
     const { central, ledger, spool, clock, log, blocking } = context;
     for (const [name, printer] of context.printers) {
-      this.#executors.set(name, new PrinterExecutor({ printer, central, ledger, spool, clock, log, blocking }));
+      const amended = () => this.#reporter.kick();
+      const context = { printer, central, ledger, spool, clock, log, blocking, amended };
+      this.#executors.set(name, new PrinterExecutor(context));
     }
     for (const [reader, rules] of context.keypads ?? []) {
       const keypad = new Keypad({
@@ -238,6 +240,7 @@ export class ReleaseLoop {
       return state;
     });
     preflight.catch(() => {}); // met where it is awaited, or not needed at all
+    executor.prepare();
     const answer = await asked;
     stage("answered");
     this.#count(answer.result);

@@ -70,10 +70,11 @@ export class Reporter {
 
   /** Why it could not be reported. */
   async #report(entry: LedgerEntry): Promise<string | undefined> {
-    const { central, ledger, clock, log, reported } = this.#context;
+    const { central, ledger, log, reported } = this.#context;
     const { phase, end } = entry.release;
     if (end === undefined) return undefined;
     const { word, reason, ...more } = end;
+    const { account } = entry;
     const outcome: Outcome = {
       claimId: entry.claimId,
       word,
@@ -81,6 +82,7 @@ export class Reporter {
       reason,
       at: entry.at,
       ...more,
+      ...(account === undefined ? {} : { account }),
     };
     try {
       const { result } = await central.outcome(entry.jobId, outcome, this.#stopping.signal);
@@ -94,13 +96,20 @@ export class Reporter {
       // It does not know the claim and never will: nothing is left to say.
       if (code !== "link-claim-lost") return code;
     }
-    await ledger.reported(entry.claimId, isoTime(clock)).catch((error: unknown) => {
-      // Reported again after a restart, which does no harm.
-      this.#count(codeOf(error));
-      log.error({ claim: entry.claimId, code: codeOf(error) }, "the ledger could not be written");
-    });
+    // Amended while this was on its way: that is told next.
+    if (ledger.accountOf(entry.claimId) !== account) this.#again = true;
+    else await this.#mark(entry.claimId);
     reported(entry.claimId);
     return undefined;
+  }
+
+  async #mark(claimId: string): Promise<void> {
+    const { ledger, clock, log } = this.#context;
+    await ledger.reported(claimId, isoTime(clock)).catch((error: unknown) => {
+      // Reported again after a restart, which does no harm.
+      this.#count(codeOf(error));
+      log.error({ claim: claimId, code: codeOf(error) }, "the ledger could not be written");
+    });
   }
 
   #retryLater(): void {

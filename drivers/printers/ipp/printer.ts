@@ -16,6 +16,7 @@ import type {
   PrinterVerdict,
 } from "../../printer.ts";
 import { PrinterError } from "../../printer.ts";
+import type { JobCounts, LifeCount } from "../../printer-counts.ts";
 import type { TlsRelaxation } from "../../transports/tls.ts";
 import { boolean, groupsOf, keyword, mediaType, nameText, numbersOf } from "./attributes.ts";
 import type { Login } from "./auth.ts";
@@ -49,6 +50,8 @@ export interface PrinterHealth {
   /** Somebody stands at the printer: what a person does at its panel is to be seen at once. */
   readonly hurry: () => void;
   readonly nudge: () => void;
+  /** Read now. Never rejects. */
+  readonly lifeCount: () => Promise<LifeCount | undefined>;
   readonly stop: () => Promise<void>;
 }
 
@@ -296,6 +299,18 @@ export class IppPrinter implements Printer {
       if (reply.code === STATUS.notPossible || isUnknownJob(reply)) return;
       succeeded(reply);
     });
+  }
+
+  jobCounts(job: PrinterJob, signal: AbortSignal): Promise<JobCounts | undefined> {
+    return this.#counted("jobCounts", () => this.#jobs.counts(job, signal));
+  }
+
+  jobsAfter(job: PrinterJob, signal: AbortSignal): Promise<number | undefined> {
+    return this.#counted("jobsAfter", () => this.#jobs.after(job, signal));
+  }
+
+  async lifeCount(): Promise<LifeCount | undefined> {
+    return this.#options.health?.lifeCount();
   }
 
   async #ask(signal: AbortSignal): Promise<IppGroup | undefined> {

@@ -1,9 +1,10 @@
 import type { PrinterJob, PrinterJobState, PrinterJobStatus, PrinterState } from "../../printer.ts";
 import { PrinterError } from "../../printer.ts";
-import { booleanOf, numbersOf, stringsOf, valuesOf } from "./attributes.ts";
+import { booleanOf, numbersOf, stringsOf } from "./attributes.ts";
+import { countOf } from "./counts.ts";
 import { MOMENT_ATTRIBUTES } from "./identity.ts";
 import type { IppGroup, IppMessage } from "./message.ts";
-import { STATUS, TAG } from "./tags.ts";
+import { STATUS } from "./tags.ts";
 
 /** What a printer can do, from Get-Printer-Attributes. */
 export interface Capabilities {
@@ -50,7 +51,12 @@ const BLOCKING = new Set([
   "toner-empty",
 ]);
 
-export const STATE_ATTRIBUTES = ["printer-state", "printer-state-reasons", "printer-is-accepting-jobs"] as const;
+export const STATE_ATTRIBUTES = [
+  "printer-state",
+  "printer-state-reasons",
+  "printer-is-accepting-jobs",
+  "queued-job-count",
+] as const;
 export const CAPABILITY_ATTRIBUTES = [
   "operations-supported",
   "document-format-supported",
@@ -76,7 +82,8 @@ export function printerStateOf(group: IppGroup | undefined): PrinterState {
   const blocking = reasons.filter((reason) => reason.endsWith("-error") || BLOCKING.has(reason));
   if (!accepting) blocking.push("not-accepting-jobs");
   if (state === "stopped" && blocking.length === 0) blocking.push("stopped");
-  return { state, accepting, reasons, blocking };
+  const queued = countOf(group, "queued-job-count");
+  return { state, accepting, reasons, blocking, ...(queued === undefined ? {} : { queued }) };
 }
 
 export function capabilitiesOf(group: IppGroup | undefined): Capabilities {
@@ -149,10 +156,4 @@ export function succeeded(reply: IppMessage): IppMessage {
 
 function reasonsOf(group: IppGroup | undefined, name: string): string[] {
   return stringsOf(group, name).filter((reason) => reason !== "none");
-}
-
-/** Printers send `unknown`, or a negative number, for what they do not count. */
-function countOf(group: IppGroup | undefined, name: string): number | undefined {
-  const first = valuesOf(group, name)[0];
-  return first?.tag === TAG.integer && typeof first.value === "number" && first.value >= 0 ? first.value : undefined;
 }

@@ -1,9 +1,9 @@
+import type { LifeCount } from "../../printer-counts.ts";
 import type {
   Alert,
   Cover,
   InputTray,
   Level,
-  LifeCount,
   OutputTray,
   PrinterFacts,
   SubunitStatus,
@@ -57,7 +57,7 @@ export function decodeFacts({ general, tables, truncated }: RawFacts): PrinterFa
     ...some("serialNumber", decodeText(serial)),
     ...some(
       "lifeCount",
-      tables.markers.map(lifeCount).find((count) => count !== undefined),
+      tables.markers.map(lifeCountOf).find((count) => count !== undefined),
     ),
     supplies: tables.supplies.map((row) => supply(row, colours, own)),
     inputs: tables.inputs.map((row) => inputTray(row, own)),
@@ -196,7 +196,7 @@ function alert({ values }: Row, charset: number | undefined): Alert {
   };
 }
 
-function lifeCount({ values: [unitOf, count] }: Row): LifeCount | undefined {
+export function lifeCountOf({ values: [unitOf, count] }: Row): LifeCount | undefined {
   const value = decodeInteger(count);
   return value === undefined || value < 0 ? undefined : { value, ...some("unit", named(UNITS, unitOf)) };
 }

@@ -1,8 +1,10 @@
 import type { Clock } from "../../clock.ts";
 import type { Log } from "../../log.ts";
 import type { PrinterHealthReport, PrinterVerdict } from "../../printer.ts";
+import type { LifeCount } from "../../printer-counts.ts";
 import type { SnmpConnection, SnmpTarget } from "./connection.ts";
 import { openSnmp, SnmpError } from "./connection.ts";
+import { readLifeCount } from "./life-count.ts";
 import type { Poll } from "./mib.ts";
 import { CHANGE_COLUMNS, decodePoll, HR_DEVICE_PRINTER, HR_DEVICE_TYPE, POLL_COLUMNS } from "./mib.ts";
 import { SlowFacts } from "./slow-facts.ts";
@@ -97,6 +99,13 @@ export class SnmpHealth {
   nudge(): void {
     this.#nudges = 2;
     this.#schedule();
+  }
+
+  /** The life count, read now, beside the polls. Undefined while the printer is not found, and where it has none to trust. Never rejects. */
+  async lifeCount(): Promise<LifeCount | undefined> {
+    const [connection, index] = [this.#connection, this.#index];
+    if (!this.#running || connection === undefined || index === undefined) return undefined;
+    return readLifeCount(connection, index, this.#clock);
   }
 
   /** In place of `start`: two polls at once, because a block takes two, and one reading of the facts. For `doctor`. */

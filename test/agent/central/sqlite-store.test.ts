@@ -181,6 +181,47 @@ test("a second, different word about a settled claim is superseded and audited",
   expect((await store.audit(1))[0]).toMatchObject({ event: "outcome-superseded", actor: "agent:lobby" });
 });
 
+test("an account comes with the word or after it; the newest counts, each change is audited, and nothing else changes", async () => {
+  const lobby = await addAgent("lobby");
+  const id = await addJob();
+  const [{ claimId } = { claimId: "" }] = await claimed(lobby, 1);
+  const ref = { jobId: id, claimId, agent: lobby };
+  const account = async () => (await store.jobs(9))[0];
+  const first = { impressions: 2, source: "ipp", confidence: "medium" } as const;
+  const better = { ...first, impressions: 3, confidence: "low", mismatch: true } as const;
+  expect(await account()).toMatchObject({ impressions: null, sheets: null, account: null });
+  const said = { ...outcome(claimId, "printed", "DONE"), impressions: 2 };
+  await store.settle(ref, { ...said, account: first }, 2);
+  expect(await account()).toMatchObject({ state: "printed", impressions: 2, account: first });
+  const later = { ...said, state: "ABORTED", impressions: 7, account: better } as const;
+  for (const now of [3, 4]) {
+    expect(await store.settle(ref, later, now)).toEqual({ result: "settled", documentDone: false });
+  }
+  expect(await account()).toMatchObject({ state: "printed", impressions: 2, account: better });
+  // A repeat without one, as of an agent that lost it, takes none away.
+  await store.settle(ref, said, 5);
+  expect(await account()).toMatchObject({ account: better });
+  expect((await store.audit(9)).map(({ event, at }) => [event, at]).slice(0, 2)).toEqual([
+    ["account-amended", 3],
+    ["outcome", 2],
+  ]);
+});
+
+test("an account under another word, or of another agent's claim, is not taken", async () => {
+  const [lobby, floor2] = [await addAgent("lobby"), await addAgent("floor-2")];
+  const id = await addJob();
+  const [{ claimId } = { claimId: "" }] = await claimed(lobby, 1);
+  const account = { impressions: 9, source: "ipp", confidence: "medium" } as const;
+  await store.settle({ jobId: id, claimId, agent: lobby }, outcome(claimId, "printed", "DONE"), 2);
+  const contradicted = { ...outcome(claimId, "unknown", "IN_DOUBT"), account };
+  expect(await store.settle({ jobId: id, claimId, agent: lobby }, contradicted, 3)).toMatchObject({
+    result: "superseded",
+  });
+  const foreign = { ...outcome(claimId, "printed", "DONE"), account };
+  expect(await store.settle({ jobId: id, claimId, agent: floor2 }, foreign, 4)).toMatchObject({ result: "superseded" });
+  expect((await store.jobs(9))[0]).toMatchObject({ account: null });
+});
+
 test("an agent that was in doubt may still find out", async () => {
   const lobby = await addAgent("lobby");
   const id = await addJob();

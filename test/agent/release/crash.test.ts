@@ -107,7 +107,7 @@ class Mortal {
 
   /** Watches each append: before it, and after it. `synced` is told the size of what is on the disk for certain. */
   ledger(ledger: Ledger, path: string, synced: (size: number) => void): Ledger {
-    const watched = (method: "claim" | "record" | "reported" | "vouch") => {
+    const watched = (method: "claim" | "record" | "account" | "reported" | "vouch") => {
       const real = ledger[method].bind(ledger) as (...args: unknown[]) => Promise<void>;
       return async (...args: unknown[]) => {
         if (this.dead) return new Promise<never>(() => {});
@@ -121,7 +121,7 @@ class Mortal {
       };
     };
     return Object.assign(ledger, {
-      ...{ claim: watched("claim"), record: watched("record") },
+      ...{ claim: watched("claim"), record: watched("record"), account: watched("account") },
       ...{ reported: watched("reported"), vouch: watched("vouch") },
     });
   }
@@ -197,7 +197,15 @@ async function tell(story: Story): Promise<number> {
       }
       if (n === 0) firstSteps = mortal.steps;
       if (!mortal.dead) {
-        await world.stop(life);
+        // It may die while it stops, too.
+        let stopped = false;
+        void life.loop.stop().then(() => {
+          stopped = true;
+        });
+        await until(world.clock, () => mortal.dead || stopped);
+      }
+      if (!mortal.dead) {
+        await life.ledger.close();
         continue;
       }
       await atOnce();

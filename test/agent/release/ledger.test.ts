@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Account } from "../../../agent/protocol/account.ts";
 import { type Claim, Ledger, replay } from "../../../agent/release/ledger.ts";
 import { claimed, PHASES, type Phase, type Release } from "../../../agent/release/machine.ts";
 import { AppendLog, decodeLog } from "../../../agent/storage/append-log.ts";
@@ -24,6 +25,7 @@ const claimOf = (n: number): Claim => ({ jobId: `job-${n}`, claimId: `claim-${n}
 const ended = (word: "printed" | "not printed" | "unknown" = "printed"): Release => ({
   ...{ phase: word === "printed" ? "DONE" : "RETURNED", failures: 0, end: { word, reason: "none" } },
 });
+const accountOf = (impressions: number): Account => ({ impressions, source: "ipp", confidence: "medium" });
 const releaseIn = (phase: Phase): Release => {
   const base: Release = {
     phase,
@@ -70,6 +72,7 @@ describe("replay", () => {
         durable: fc.boolean(),
       }),
       fc.record({ do: fc.constant("reported" as const), n: fc.nat(5) }),
+      fc.record({ do: fc.constant("account" as const), n: fc.nat(5), impressions: fc.nat(9) }),
       fc.record({ do: fc.constantFrom("vouch" as const, "restart" as const, "turn" as const), n: fc.constant(0) }),
     );
     await fc.assert(
@@ -91,6 +94,7 @@ describe("replay", () => {
             expect(ledger.entries).toEqual(entries);
           } else if (!ledger.has(claimId)) continue;
           else if (step.do === "record") pending.push(ledger.record(claimId, releaseIn(step.phase), AT, step.durable));
+          else if (step.do === "account") pending.push(ledger.account(claimId, accountOf(step.impressions), AT));
           else pending.push(ledger.reported(claimId, AT));
         }
         await Promise.all(pending);
@@ -106,6 +110,28 @@ describe("replay", () => {
     const first = { c, claim, at: AT };
     const { entries } = replay({ records: [first, { c, release: releaseIn("SENDING"), at: AT }, first] });
     expect(entries.get(c)?.release.phase).toBe("SENDING");
+  });
+
+  test("an account makes the outcome unreported again, until it was reported with it", () => {
+    const claim = { jobId: "job-1", tapId: "tap-1", printer: "mfd" };
+    const records: unknown[] = [
+      { c: "claim-1", claim, release: ended(), at: AT },
+      { c: "claim-1", reported: true, at: AT },
+      { c: "claim-1", release: ended(), account: accountOf(3), at: AT },
+    ];
+    expect(replay({ records }).entries.get("claim-1")).toMatchObject({ reported: false, account: accountOf(3) });
+    records.push({ c: "claim-1", reported: true, at: AT });
+    expect(replay({ records }).entries.get("claim-1")).toMatchObject({ reported: true, account: accountOf(3) });
+  });
+
+  test("an account of a newer version costs itself alone: its release stands", () => {
+    const claim = { jobId: "job-1", tapId: "tap-1", printer: "mfd" };
+    const account = { ...accountOf(3), source: "camera" };
+    const { entries, unknownRecords } = replay({
+      records: [{ c: "claim-1", claim, release: ended(), account, at: AT }],
+    });
+    expect([entries.get("claim-1")?.release, unknownRecords]).toEqual([ended(), 0]);
+    expect(entries.get("claim-1")).not.toHaveProperty("account");
   });
 
   test("records that mean nothing are counted and never throw", () => {

@@ -4,6 +4,7 @@ import { silentLog } from "../../../../drivers/log.ts";
 import type { DocumentBody, JobRequest } from "../../../../drivers/printer.ts";
 import { PrinterError } from "../../../../drivers/printer.ts";
 import {
+  attribute,
   boolean,
   enumeration,
   integer,
@@ -18,7 +19,7 @@ import {
 import { decode, encode } from "../../../../drivers/printers/ipp/codec.ts";
 import type { IppAttribute, IppGroup, IppMessage } from "../../../../drivers/printers/ipp/message.ts";
 import { IppPrinter, type IppPrinterOptions } from "../../../../drivers/printers/ipp/printer.ts";
-import { GROUP, OPERATION, STATUS } from "../../../../drivers/printers/ipp/tags.ts";
+import { GROUP, OPERATION, STATUS, TAG } from "../../../../drivers/printers/ipp/tags.ts";
 import { TICKET_ATTRIBUTES } from "../../../../drivers/printers/ipp/ticket.ts";
 import { Authority } from "../../../sim/authority.ts";
 import { FakeClock } from "../../../sim/clock.ts";
@@ -75,6 +76,7 @@ describe("state", () => {
       "printer-state",
       "printer-state-reasons",
       "printer-is-accepting-jobs",
+      "queued-job-count",
       "printer-up-time",
       "printer-current-time",
       "operations-supported",
@@ -558,6 +560,76 @@ describe("a 0 of a job that was aborted", () => {
   });
 });
 
+describe("jobCounts", () => {
+  const col = (name: string, members: Record<string, number>) =>
+    attribute(
+      name,
+      TAG.begCollection,
+      Object.entries(members).map(([kind, value]) => integer(kind, value)),
+    );
+  const counted = [integer("job-impressions-completed", 3), integer("job-media-sheets-completed", 2)];
+
+  test("tells the counts, and apart by colour where the printer has them; nonsense is left out", async () => {
+    const kinds = [
+      col("job-impressions-completed-col", { monochrome: 2, "full-color": 1, "acme-gold": 5, blank: -1 }),
+      integer("job-media-sheets-completed-col", 4),
+    ];
+    wire.answers[OPERATION.getJobAttributes] = { groups: [job(7, "rel-1", 9, ...counted, ...kinds)] };
+    expect(await printer.jobCounts(ours, never)).toEqual({
+      ...{ impressions: 3, sheets: 2, impressionsBy: { monochrome: 2, "full-color": 1 } },
+    });
+    expect(stringsOf(wire.requests[0]?.groups[0], "requested-attributes")).toContain("job-impressions-completed-col");
+  });
+
+  test.each([0x0400, 0x040b])(
+    "a printer that refuses (%i) to hear of them is asked without, from then on",
+    async (code) => {
+      wire.answers[OPERATION.getJobAttributes] = (message) =>
+        stringsOf(message.groups[0], "requested-attributes").some((name) => name.endsWith("-col"))
+          ? { code }
+          : { groups: [job(7, "rel-1", 9, ...counted)] };
+      expect(await printer.jobCounts(ours, never)).toEqual({ impressions: 3, sheets: 2 });
+      expect(await printer.jobCounts(ours, never)).toEqual({ impressions: 3, sheets: 2 });
+      expect(wire.requests).toHaveLength(3);
+    },
+  );
+
+  test("0 impressions of a printer that never counted are none", async () => {
+    wire.answers[OPERATION.getJobAttributes] = {
+      groups: [job(7, "rel-1", 9, integer("job-impressions-completed", 0))],
+    };
+    expect(await printer.jobCounts(ours, never)).toEqual({});
+  });
+
+  test("a job that is forgotten, or another's by now, has none", async () => {
+    wire.answers[OPERATION.getJobAttributes] = { groups: [job(7, "another", 9, ...counted)] };
+    expect(await printer.jobCounts(ours, never)).toBeUndefined();
+    wire.answers[OPERATION.getJobAttributes] = { code: STATUS.notFound };
+    expect(await printer.jobCounts(ours, never)).toBeUndefined();
+  });
+});
+
+describe("jobsAfter", () => {
+  const listed = (completed: number[], active: number[] = []) => {
+    wire.answers[OPERATION.getJobs] = (message) => {
+      const [which] = stringsOf(message.groups[0], "which-jobs");
+      return { groups: (which === "completed" ? completed : active).map((id) => job(id, "whoever", 9)) };
+    };
+  };
+
+  test.each<[string, number[], number[], number | undefined]>([
+    ["none, while ours is the last", [7, 6, 5], [], 0],
+    ["those that ended and those that did not", [9, 8, 7], [10], 3],
+    ["one that is in both lists for a moment, once", [8, 7], [8], 1],
+    ["nothing where ours is not listed: who can tell what else is not", [9], [], undefined],
+  ])("%s", async (_name, completed, active, others) => {
+    listed(completed, active);
+    expect(await printer.jobsAfter(ours, never)).toBe(others);
+    // Of other people's jobs nothing is asked but that they are there.
+    expect(stringsOf(wire.requests[0]?.groups[0], "requested-attributes")).toEqual(["job-id"]);
+  });
+});
+
 describe("findJob", () => {
   const which = (message: IppMessage) => stringsOf(message.groups[0], "which-jobs")[0];
 
@@ -611,11 +683,13 @@ test("the verdict and its polls are those of the given health, which is asked mo
     look: async () => void calls.push("look"),
     hurry: () => void calls.push("hurry"),
     nudge: () => void calls.push("nudge"),
+    lifeCount: async () => ({ value: 9, unit: "sheets" }),
     stop: async () => void calls.push("stop"),
   };
   const watched = newPrinter({ health });
   expect(watched.verdict.conditions).toEqual(["jammed"]);
   expect(watched.health).toBe(health.report);
+  expect([await printer.lifeCount(), await watched.lifeCount()]).toEqual([undefined, { value: 9, unit: "sheets" }]);
   await watched.look();
   watched.start();
   watched.prepare();

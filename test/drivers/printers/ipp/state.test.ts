@@ -47,6 +47,13 @@ test.each([
   expect(jobStatusOf(job(1, "a", state))?.state).toBe(word);
 });
 
+test("jobs that wait are told where they are counted", () => {
+  const queued = (value: number) =>
+    printerStateOf(printerGroup(enumeration("printer-state", 3), integer("queued-job-count", value)));
+  expect(queued(2)).toMatchObject({ queued: 2 });
+  expect(queued(-1)).not.toHaveProperty("queued");
+});
+
 test("page counts are told where they are counts", () => {
   const counted = (value: number) => jobStatusOf(job(1, "a", 9, integer("job-impressions-completed", value)));
   expect(counted(12)).toMatchObject({ impressions: 12 });
