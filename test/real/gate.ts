@@ -29,6 +29,8 @@ export class Gate {
   readonly #server: Server;
   readonly #connections = new Set<Connection>();
   #hold: Hold | undefined;
+  /** What lets go of the bytes that are held. */
+  #held: (() => void)[] = [];
 
   static async start(targetPort: number): Promise<Gate> {
     const server = createServer({ noDelay: true });
@@ -52,7 +54,8 @@ export class Gate {
   }
 
   /**
-   * Nothing more passes in this direction on a connection from the first bytes on for which `when` says so, until `cut`.
+   * Nothing more passes in this direction on a connection from the first bytes on for which `when` says so, until `cut` or
+   * `release`.
    * Resolves when bytes are held.
    */
   hold(direction: Direction, when: When = () => true): Promise<void> {
@@ -64,10 +67,17 @@ export class Gate {
   /** Breaks every connection; what is held never arrives. New connections pass everything. */
   cut(): void {
     this.#hold = undefined;
+    this.#held = [];
     for (const { client, server } of this.#connections) {
       client.destroy();
       server.destroy();
     }
+  }
+
+  /** What is held goes on, and everything passes. */
+  release(): void {
+    this.#hold = undefined;
+    for (const go of this.#held.splice(0)) go();
   }
 
   async stop(): Promise<void> {
@@ -91,6 +101,11 @@ export class Gate {
       }
       if (held) {
         from.pause();
+        this.#held.push(() => {
+          held = false;
+          if (!to.destroyed) to.write(bytes);
+          from.resume();
+        });
       } else if (!to.write(bytes)) {
         from.pause();
         to.once("drain", () => from.resume());
