@@ -64,7 +64,7 @@ export function judge(facts: Facts): Verdict {
 
   const contradicts =
     (word === "printed" && (complete !== 1 || paper.length !== 1)) || (word === "not printed" && !nothing);
-  const deceived = contradicts && word === "printed" && wasDeceived(facts);
+  const deceived = contradicts && word === "printed" && complete === 0 && wasDeceived(facts);
   const wrongWord =
     say(contradicts && !deceived, `it says ${word}, and ${shown(paper)} came out`) ||
     say(word !== undefined && !SETTLED[word].includes(state), `it says ${word}, the central server ${state}`);
