@@ -33,6 +33,8 @@ export interface Release {
   readonly trouble?: string;
   /** The job's state at the printer, as the latest look-up after the document had it; not kept over a restart. */
   readonly seen?: PrinterJobState;
+  /** The printer called it completed, and had counted no page of it; not kept over a restart. */
+  readonly blank?: true;
   readonly end?: {
     readonly word: Word;
     readonly reason: string;
@@ -186,7 +188,7 @@ function watching(state: Release, input: Input): Step {
       const { status } = input;
       switch (status.state) {
         case "completed":
-          return end(state, "DONE", "printed", "none", status);
+          return completed(state, status);
         case "canceled":
           return end(state, "CANCELED", notPrintedIfNone(status), "canceled-at-printer", status);
         case "aborted":
@@ -209,6 +211,13 @@ function watching(state: Release, input: Input): Step {
     default:
       return { state, effects: [] };
   }
+}
+
+/** A printer that counts pages and counts none of a job printed none, whatever it calls that. The count may be late: it is read twice. */
+function completed(state: Release, status: PrinterJobStatus): Step {
+  if (!nothingCameOut(status)) return end(state, "DONE", "printed", "none", status);
+  if (state.blank !== true) return { state: { ...state, blank: true }, effects: [{ type: "lookUp" }] };
+  return end(state, "IN_DOUBT", "unknown", "completed-without-pages", status);
 }
 
 function notPrintedIfNone(status: PrinterJobStatus): Word {

@@ -45,6 +45,10 @@ export const RELEASE_CODES = {
     what: "The printer took the whole document and then no longer knew the job.",
     next: "Look whether the paper came out, then decide. The printer may have been switched off, or keeps no job history.",
   },
+  "completed-without-pages": {
+    what: "The printer calls the job completed, and counts no page of it, though it counts those of other jobs.",
+    next: "Look whether the paper came out, then decide. Look at the printer's job log: it may not have been able to read the document.",
+  },
   "canceled-at-printer": {
     what: "A person canceled the job at the printer's panel.",
     next: "Nothing: the job has ended. It can be sent again from the computer.",
