@@ -1,5 +1,6 @@
 import { emitKeypressEvents } from "node:readline";
 import { Demo } from "../demo/demo.ts";
+import { MFD_FAULT_NAMES, MFD_FAULTS } from "../demo/mfd-faults.ts";
 import { type Command, CommandError, EXIT, type Terminal, textOption } from "./command.ts";
 
 export const command: Command = {
@@ -56,7 +57,8 @@ async function tapOnce(demo: Demo, terminal: Terminal, signal: AbortSignal): Pro
 const KEYS = `
   Enter  tap the card          u  unplug or plug the reader     p  take the paper out or put it in
   s      submit another PDF    j  jam the printer or clear it   b  make the printer busy or free
-  n      cut the network to the central server or heal it       q  quit
+  n      cut the network to the central server or heal it       f  the printer's next fault, of its script of them
+  h      heal the printer                                       q  quit
 `;
 
 /** Until q, Ctrl-C or a signal. */
@@ -91,6 +93,7 @@ async function play(demo: Demo, terminal: Terminal, signal: AbortSignal): Promis
 /** Each turns one trouble on or off and says what is now. */
 function togglesOf({ site, mfd }: Demo): Readonly<Record<string, () => string | Promise<string>>> {
   const on = new Set<string>();
+  let faults = 0;
   const printer = (key: string, begin: () => void, begun: string, end: () => void, ended: string) => () => {
     if (mfd === undefined) return "a real printer is jammed by hand";
     const begins = !on.delete(key);
@@ -109,6 +112,17 @@ function togglesOf({ site, mfd }: Demo): Readonly<Record<string, () => string | 
       if (site.networkCut) await site.healNetwork();
       else await site.cutNetwork();
       return site.networkCut ? "the central server cannot be reached" : "the central server can be reached";
+    },
+    f() {
+      const name = MFD_FAULT_NAMES[faults++ % MFD_FAULT_NAMES.length];
+      if (mfd === undefined || name === undefined) return "a real printer has faults of its own";
+      for (const fault of MFD_FAULTS[name].faults) mfd.inject(fault);
+      return `from now on: the printer ${MFD_FAULTS[name].what} (${name})`;
+    },
+    async h() {
+      await mfd?.heal();
+      on.clear();
+      return "the printer is well";
     },
     j: printer(
       "jam",

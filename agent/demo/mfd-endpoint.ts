@@ -31,6 +31,8 @@ export interface EndpointOptions {
   readonly perform: (request: IppRequest) => Promise<IppReply>;
   /** Called when a request's attributes are here; nothing happens to it before this resolves. What is to go wrong with it. */
   readonly met: (message: IppMessage) => Promise<WireAct | undefined>;
+  /** Called when a request was performed; its answer leaves when this resolves. */
+  readonly answering: (message: IppMessage) => Promise<void>;
   /** An error of ours, such as a full disk; the client gets server-error-internal-error. */
   readonly failed: (error: unknown) => void;
 }
@@ -138,6 +140,7 @@ export class IppEndpoint {
       const reply = head && encode(await this.#answer(head, body, act, taken));
       // A refused document is taken to its end first: an answer in the middle of it would reach few clients.
       while ((await body.next()).done !== true);
+      if (head?.message) await this.#options.answering(head.message);
       if (reply === undefined) response.writeHead(400).end();
       else if (act === undefined || !(await answerBadly(act, reply, response, socket))) {
         response.writeHead(200, { "content-type": "application/ipp", "content-length": reply.length }).end(reply);

@@ -30,7 +30,7 @@ export type WireFault = WireAct & {
   readonly forMs?: number;
 };
 
-/** What befalls the job that prints now, or the next one that does, when so many of its pages are out. */
+/** What befalls the job that prints now, or the next one that does, when so many of its pages are out; before its last one at the latest. */
 export type JobFault =
   | { readonly does: "jam"; readonly afterPages: number; readonly clearedAfterMs?: number }
   | { readonly does: "abort" | "cancel-at-panel"; readonly afterPages: number }
@@ -64,7 +64,11 @@ interface NamedFault {
   readonly faults: readonly MfdFault[];
 }
 
-/** The script: every way in which a printer is known to fail its client. Sources: facts of CUPS' and PaperCut's bug trackers. */
+/**
+ * The script: every way in which a printer is known to fail its client. Most were met by the users of CUPS (apple/cups #953: a
+ * corrupt answer after the document; #669: a status poll that fails; #3810: a reboot while it waits; #4190: Send-Document
+ * that fails; cups-browsed #75: a cancel at the panel); ippeveprinter calls a cut upload completed.
+ */
 export const MFD_FAULTS = {
   refuses: { what: "refuses connections for 20 s", faults: [{ does: "refuse-connections", forMs: SOON_MS }] },
   "refuses-long": { what: "is off the network for 3 h", faults: [{ does: "refuse-connections", forMs: LONG_MS }] },
@@ -174,11 +178,11 @@ export const MFD_FAULTS = {
     faults: [{ does: "print-cut-documents" }, { does: "reset", meets: ["document"], times: 1, afterBytes: 9000 }],
   },
   canceled: {
-    what: "job canceled at the panel before it prints",
+    what: "has its job canceled at the panel before it prints",
     faults: [{ does: "cancel-at-panel", afterPages: 0 }],
   },
   "canceled-late": {
-    what: "job canceled at the panel after two pages",
+    what: "has its job canceled at the panel after two pages",
     faults: [{ does: "cancel-at-panel", afterPages: 2 }],
   },
   "held-at-panel": {
@@ -186,26 +190,26 @@ export const MFD_FAULTS = {
     faults: [{ does: "hold-at-panel", releasedAfterMs: 120_000 }],
   },
   "held-for-ever": { what: "waits for a release at the panel that never comes", faults: [{ does: "hold-at-panel" }] },
-  busy: { what: "somebody copies for 20 s", faults: [{ does: "busy", forMs: SOON_MS }] },
-  "busy-long": { what: "somebody copies for 3 h", faults: [{ does: "busy", forMs: LONG_MS }] },
+  busy: { what: "is busy for 20 s: somebody copies", faults: [{ does: "busy", forMs: SOON_MS }] },
+  "busy-long": { what: "is busy for 3 h", faults: [{ does: "busy", forMs: LONG_MS }] },
   "temporary-error": {
-    what: "temporary error for 20 s",
+    what: "has a temporary error for 20 s",
     faults: [{ does: "status", code: STATUS.temporaryError, meets: ["create", "document"], forMs: SOON_MS }],
   },
   "device-error": {
-    what: "device error for 20 s",
+    what: "has a device error for 20 s",
     faults: [{ does: "status", code: STATUS.deviceError, meets: ["create", "document"], forMs: SOON_MS }],
   },
   unavailable: {
-    what: "service unavailable for 20 s, to everything",
+    what: "is unavailable for 20 s, whatever is asked",
     faults: [{ does: "status", code: STATUS.serviceUnavailable, forMs: SOON_MS }],
   },
   "internal-error": {
-    what: "internal error at three look-ups",
+    what: "has an internal error at three look-ups",
     faults: [{ does: "status", code: STATUS.internalError, meets: ["look-up"], times: 3 }],
   },
   "not-accepting": { what: "accepts no jobs for 20 s", faults: [{ does: "not-accepting", forMs: SOON_MS }] },
-  "spool-full": { what: "its spool is full for 20 s", faults: [{ does: "spool-full", forMs: SOON_MS }] },
+  "spool-full": { what: "has a full spool for 20 s", faults: [{ does: "spool-full", forMs: SOON_MS }] },
   forgets: { what: "knows no job that has ended", faults: [{ does: "forget-history" }] },
 } as const satisfies Readonly<Record<string, NamedFault>>;
 

@@ -221,12 +221,12 @@ export class MfdQueue {
   #print(job: MfdJob): void {
     job.state = JOB_STATE.processing;
     job.reasons = ["job-printing"];
-    if (this.fault !== undefined && job.pages >= this.fault.afterPages) {
-      const { fault } = this;
+    const { pages } = this.#options;
+    const { fault } = this;
+    if (fault !== undefined && job.pages >= Math.min(fault.afterPages, pages - 1)) {
       this.fault = undefined;
       if (this.#befalls(job, fault)) return;
     }
-    const { pages } = this.#options;
     this.#cancelTimer = this.#clock.after(this.printMs / pages, () => {
       job.pages += 1;
       if (job.pages < pages) this.#print(job);

@@ -31,8 +31,8 @@ export interface MfdOptions {
   readonly template?: readonly IppAttribute[];
   readonly onFirstByte?: (document: { jobId: number; name: string; at: number }) => void;
   readonly onPrinted?: (print: Print) => void;
-  /** A request is here, by its operation-id; nothing happens to it before this resolves. */
-  readonly onRequest?: (operation: number) => Promise<void> | void;
+  /** A request, by its operation-id, is here, or was performed and not answered yet. It goes on when this resolves. */
+  readonly onRequest?: (operation: number, when: "here" | "performed") => Promise<void> | void;
 }
 
 /** One document on paper, or the first of its pages. */

@@ -74,9 +74,10 @@ export class VirtualMfd {
       clock: this.#clock,
       tls: options.tls,
       met: async ({ code }) => {
-        await options.onRequest?.(code);
+        await options.onRequest?.(code, "here");
         return this.#conditions.meet(code);
       },
+      answering: async ({ code }) => options.onRequest?.(code, "performed"),
       perform: (request) => this.#perform(request),
       failed: (error) => this.failures.push(error),
     });
@@ -154,9 +155,9 @@ export class VirtualMfd {
     return [...this.#queue.active, ...this.#queue.history].find((job) => job.name === name);
   }
 
-  /** No job is on its way. */
+  /** No job that has its document is on its way: no paper will come out. */
   get idle(): boolean {
-    return this.#queue.active.length === 0;
+    return this.#queue.active.every(({ document }) => document === undefined);
   }
 
   async stop(): Promise<void> {

@@ -30,6 +30,8 @@ export class Gate {
   readonly #connections = new Set<Connection>();
   readonly #resets: boolean;
   #hold: Hold | undefined;
+  /** What lets go of the bytes that are held. */
+  #held: (() => void)[] = [];
 
   /**
    * `resets`: the server is told of a break by a reset, as by a machine that went away. What ends inside a TLS record without one
@@ -58,7 +60,8 @@ export class Gate {
   }
 
   /**
-   * Nothing more passes in this direction on a connection from the first bytes on for which `when` says so, until `cut`.
+   * Nothing more passes in this direction on a connection from the first bytes on for which `when` says so, until `cut` or
+   * `release`.
    * Resolves when bytes are held.
    */
   hold(direction: Direction, when: When = () => true): Promise<void> {
@@ -70,11 +73,18 @@ export class Gate {
   /** Breaks every connection; what is held never arrives. New connections pass everything. */
   cut(): void {
     this.#hold = undefined;
+    this.#held = [];
     for (const { client, server } of this.#connections) {
       client.destroy();
       if (this.#resets) server.resetAndDestroy();
       else server.destroy();
     }
+  }
+
+  /** What is held goes on, and everything passes. */
+  release(): void {
+    this.#hold = undefined;
+    for (const go of this.#held.splice(0)) go();
   }
 
   async stop(): Promise<void> {
@@ -98,6 +108,11 @@ export class Gate {
       }
       if (held) {
         from.pause();
+        this.#held.push(() => {
+          held = false;
+          if (!to.destroyed) to.write(bytes);
+          from.resume();
+        });
       } else if (!to.write(bytes)) {
         from.pause();
         to.once("drain", () => from.resume());

@@ -33,6 +33,12 @@ export class FakeClock implements Clock {
     return this.#timers.length;
   }
 
+  /** How many ms from now the next timer is due; undefined if none waits. */
+  get nextIn(): number | undefined {
+    const next = this.#timers[0];
+    return next === undefined ? undefined : Math.max(0, next.due - this.#now);
+  }
+
   /** Moves time on by `ms`, running each timer at its due time, those that they set included. */
   advance(ms: number): void {
     const end = this.#now + ms;
