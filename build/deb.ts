@@ -26,7 +26,7 @@ import { sbom } from "./sbom.ts";
 import { runtimeOf, targetModules } from "./target-modules.ts";
 
 const run = promisify(execFile);
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = join(import.meta.dirname, "..");
 const DEBIAN = join(ROOT, "build/debian");
 const LIB = "usr/lib/printgate";
 const DOC = "usr/share/doc/printgate";
@@ -184,7 +184,8 @@ async function control(
   { architecture, version, stateFormat }: Required<Omit<DebOptions, "outdir" | "quick">>,
 ): Promise<void> {
   const folder = join(tree, "DEBIAN");
-  await mkdir(folder, { mode: 0o755 });
+  await mkdir(folder);
+  await chmod(folder, 0o755);
   let bytes = 0;
   let sums = "";
   for (const file of files) {

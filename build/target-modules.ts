@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import type { Architecture } from "./addons.ts";
 
 const run = promisify(execFile);
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = join(import.meta.dirname, "..");
 const CPU: Readonly<Record<Architecture, string>> = { amd64: "x64", arm64: "arm64" };
 /** The first has scripts of ours, which change nothing here; what it depends on is in the lockfile too. */
 const FILES = ["package.json", "package-lock.json", ".npmrc"];
