@@ -2,14 +2,16 @@ import { systemClock } from "../../drivers/clock.ts";
 import { silentLog } from "../../drivers/log.ts";
 import type { Printer, PrinterState } from "../../drivers/printer.ts";
 import { printerOf } from "../agent.ts";
+import type { Config } from "../config/config.ts";
 import { type Check, check, checkClock, checkStorage } from "../health/doctor.ts";
+import { checkHost, type HostNeeds } from "../health/host.ts";
 import { printerNotes } from "../health/printer-notes.ts";
 import type { AgentStatus } from "../health/status.ts";
 import { CentralLink } from "../link/client.ts";
 import { type Command, EXIT } from "./command.ts";
 import { configOf, statusOf } from "./configured-agent.ts";
 
-const MARK = { pass: "ok  ", warn: "warn", fail: "FAIL" } as const;
+const MARK = { pass: "ok  ", warn: "warn", fail: "FAIL", skip: "-   " } as const;
 
 export const command: Command = {
   summary: "check everything the agent needs, one by one, and say what to do",
@@ -19,7 +21,8 @@ usage: printgate doctor [--config FILE]
   --config FILE  the configuration (default: $PRINTGATE_CONFIG, else /etc/printgate/printgate.toml)
 
 Checks configuration, storage, central server (TLS, key pins, bearer key), clock, each printer and, where the agent
-runs, each reader. Prints nothing and changes nothing. Exit code 0 when nothing failed.`,
+runs, each reader; then this machine: kernel, user, udev rules, keys of readers kept from the console, time server, swap,
+file system, power, ports, hardware watchdog, journal. A row with - cannot be told here, or nothing needs it. Prints nothing and changes nothing. Exit code 0 when nothing failed.`,
   options: { config: { type: "string" } },
   async run(invocation) {
     const { terminal, signal } = invocation;
@@ -71,6 +74,7 @@ runs, each reader. Prints nothing and changes nothing. Exit code 0 when nothing 
     }
 
     let readers: AgentStatus["readers"] = [];
+    let agentRuns = false;
     add(
       await check("agent", async () => {
         const running = await statusOf(config);
@@ -82,6 +86,7 @@ runs, each reader. Prints nothing and changes nothing. Exit code 0 when nothing 
           };
         }
         readers = running.readers;
+        agentRuns = true;
         return { result: "pass", evidence: `it runs as process ${running.pid}` };
       }),
     );
@@ -93,10 +98,25 @@ runs, each reader. Prints nothing and changes nothing. Exit code 0 when nothing 
         ...(status === "ready" ? { result: "pass", evidence } : { result: "fail", evidence, next }),
       });
     }
+    for (const row of await checkHost(needsOf(config, agentRuns))) add(row);
     terminal.result({ checks });
     return checks.some(({ result }) => result === "fail") ? EXIT.failed : EXIT.ok;
   },
 };
+
+function needsOf({ agent, readers }: Config, agentRuns: boolean): HostNeeds {
+  return {
+    stateDir: agent.stateDir,
+    keyboards: readers.flatMap((one) =>
+      one.family === "hid-keyboard" ? [{ name: one.name, vendorId: one.vendorId, productId: one.productId }] : [],
+    ),
+    serial: readers.some((one) => "path" in one && one.path !== undefined),
+    listens: readers.flatMap((one) =>
+      "listen" in one && one.listen !== undefined ? [{ name: one.name, port: one.listen.port }] : [],
+    ),
+    agentRuns,
+  };
+}
 
 /** IPP decides; SNMP may veto, and is only warned of where it does not work. */
 function printerRow(uri: string, { state, reasons, blocking }: PrinterState, printer: Printer): Omit<Check, "name"> {
