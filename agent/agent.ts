@@ -21,14 +21,13 @@ import type { Config, SnmpConfig } from "./config/config.ts";
 import { type CapturedFrames, ControlSocket } from "./health/control-socket.ts";
 import {
   type AgentStatus,
-  type DiskUse,
   type PolicySummary,
   quietHint,
   type ShownError,
   summed,
   verdictOf,
-  writtenBytes,
 } from "./health/status.ts";
+import { diskUse, vitalsOf } from "./health/vitals.ts";
 import type { Vital } from "./health/watchdog.ts";
 import { CentralLink } from "./link/client.ts";
 import { LINK_CODES } from "./link/link-error.ts";
@@ -67,7 +66,7 @@ export class Agent {
   readonly #readers = new Map<string, Reader>();
   #socket: ControlSocket | undefined;
   /** What was written before, such as a compile cache, is none of the agent's. */
-  readonly #writtenAtStart = diskWrites();
+  readonly #ioAtStart = ownIo();
 
   private constructor(options: AgentOptions, ledger: Ledger, policies: PolicyStore | undefined) {
     const { config, log, clock = systemClock } = options;
@@ -192,6 +191,7 @@ export class Agent {
   status(): AgentStatus {
     const now = this.#clock.monotonic();
     const link = this.#link.state;
+    const disk = diskUse(this.#ioAtStart, ownIo(), this.#loop);
     return {
       version: VERSION,
       name: this.#config.agent.name,
@@ -260,16 +260,8 @@ export class Agent {
       taps: this.#loop.traces,
       counters: summed(this.#loop.counters, this.#loop.claims.counters, this.#loop.reporter.counters),
       memoryMiB: Math.round(process.memoryUsage.rss() / 2 ** 20),
-      ...this.#disk(),
+      ...(disk === undefined ? {} : { disk }),
     };
-  }
-
-  #disk(): { disk?: DiskUse } {
-    const written = diskWrites();
-    if (written === undefined || this.#writtenAtStart === undefined) return {};
-    const ends = [...this.#loop.executors.values()].flatMap(({ counters }) => WORDS.map((word) => counters[word] ?? 0));
-    const releases = ends.reduce((sum, one) => sum + one, 0);
-    return { disk: { writtenBytes: written - this.#writtenAtStart, releases } };
   }
 
   /** The verdict in one line. */
@@ -277,31 +269,15 @@ export class Agent {
     return verdictOf(this.status()).line;
   }
 
-  /** What the watchdog looks at. Each limit is more than the longest time for which the part may rightly be silent. */
+  /** What the watchdog looks at. */
   vitals(): readonly Vital[] {
-    const { begun, ended } = this.#ledger.writes;
-    return [
-      // Both warm lines are asked each 25 s, and after an error within a minute (Retry-After is capped at that).
-      { part: "central server", busy: true, mark: mark(this.#link.counters), limitMs: 5 * MINUTE_MS },
-      // An SD card may take seconds for one fsync.
-      { part: "ledger", busy: begun > ended, mark: String(ended), limitMs: 2 * MINUTE_MS },
-      ...[...this.#readers].map(([name, { state, counters }]) => {
-        const { status, since } = state;
-        // Ready, absent and failed are told or waited for; opening has deadlines of seconds.
-        return {
-          part: `reader ${name}`,
-          busy: status === "opening",
-          mark: `${since} ${mark(counters)}`,
-          limitMs: 2 * MINUTE_MS,
-        };
-      }),
-      ...[...this.#printers].map(([name, printer]) => {
-        const executor = this.#loop.executors.get(name);
-        // Each request and each piece of a document counts; a printer that is silent is given up after 10 minutes.
-        const counts = mark({ ...executor?.counters, ...printer.counters });
-        return { part: `printer ${name}`, busy: (executor?.depth ?? 0) > 0, mark: counts, limitMs: 15 * MINUTE_MS };
-      }),
-    ];
+    return vitalsOf({
+      central: this.#link,
+      ledger: this.#ledger,
+      readers: this.#readers,
+      printers: this.#printers,
+      executors: this.#loop.executors,
+    });
   }
 
   /** Begins a capture of what goes over a reader's line; false where there is no such reader. */
@@ -378,19 +354,12 @@ export function controlSocketPath(stateDir: string): string {
   return join(stateDir, "control.sock");
 }
 
-const MINUTE_MS = 60_000;
-/** How a release may end: the names of its counters. */
-const WORDS = ["printed", "not printed", "unknown"] as const;
-
-function mark(counters: Readonly<Record<string, number>>): string {
-  return Object.values(counters).join(" ");
-}
-
-function diskWrites(): number | undefined {
+/** Undefined where the kernel does not count (CONFIG_TASK_IO_ACCOUNTING); nothing depends on it. */
+function ownIo(): string | undefined {
   try {
-    return writtenBytes(readFileSync("/proc/self/io", "utf8"));
+    return readFileSync("/proc/self/io", "utf8");
   } catch {
-    return undefined; // a kernel that does not count (CONFIG_TASK_IO_ACCOUNTING); nothing depends on it
+    return undefined;
   }
 }
 
