@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../drivers/clock.ts";
@@ -20,7 +21,16 @@ import { cardToken } from "./cards/token.ts";
 
 import type { Config, SnmpConfig } from "./config/config.ts";
 import { type CapturedFrames, ControlSocket } from "./health/control-socket.ts";
-import { type AgentStatus, type PolicySummary, quietHint, type ShownError, summed } from "./health/status.ts";
+import {
+  type AgentStatus,
+  type PolicySummary,
+  quietHint,
+  type ShownError,
+  summed,
+  verdictOf,
+} from "./health/status.ts";
+import { diskUse, vitalsOf } from "./health/vitals.ts";
+import type { Vital } from "./health/watchdog.ts";
 import { CentralLink } from "./link/client.ts";
 import { LINK_CODES } from "./link/link-error.ts";
 import { nameOf, PolicyKeeper, type PolicyReport } from "./policy/keeper.ts";
@@ -57,6 +67,8 @@ export class Agent {
   readonly #loop: ReleaseLoop;
   readonly #readers = new Map<string, Reader>();
   #socket: ControlSocket | undefined;
+  /** What was written before, such as a compile cache, is none of the agent's. */
+  readonly #ioAtStart = ownIo();
 
   private constructor(options: AgentOptions, ledger: Ledger, policies: PolicyStore | undefined) {
     const { config, log, clock = systemClock } = options;
@@ -181,6 +193,7 @@ export class Agent {
   status(): AgentStatus {
     const now = this.#clock.monotonic();
     const link = this.#link.state;
+    const disk = diskUse(this.#ioAtStart, ownIo(), this.#loop);
     return {
       version: VERSION,
       name: this.#config.agent.name,
@@ -250,7 +263,24 @@ export class Agent {
       taps: this.#loop.traces,
       counters: summed(this.#loop.counters, this.#loop.claims.counters, this.#loop.reporter.counters),
       memoryMiB: Math.round(process.memoryUsage.rss() / 2 ** 20),
+      ...(disk === undefined ? {} : { disk }),
     };
+  }
+
+  /** The verdict in one line. */
+  verdict(): string {
+    return verdictOf(this.status()).line;
+  }
+
+  /** What the watchdog looks at. */
+  vitals(): readonly Vital[] {
+    return vitalsOf({
+      central: this.#link,
+      ledger: this.#ledger,
+      readers: this.#readers,
+      printers: this.#printers,
+      executors: this.#loop.executors,
+    });
   }
 
   /** Begins a capture of what goes over a reader's line; false where there is no such reader. */
@@ -325,6 +355,15 @@ function summaryOf(report: PolicyReport, now: number): PolicySummary {
 
 export function controlSocketPath(stateDir: string): string {
   return join(stateDir, "control.sock");
+}
+
+/** Undefined where the kernel does not count (CONFIG_TASK_IO_ACCOUNTING); nothing depends on it. */
+function ownIo(): string | undefined {
+  try {
+    return readFileSync("/proc/self/io", "utf8");
+  } catch {
+    return undefined;
+  }
 }
 
 /** Any other reader's taps take the shorter way through the loop. */

@@ -1,5 +1,4 @@
 import { copyFile, mkdir } from "node:fs/promises";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { Plugin } from "esbuild";
 
@@ -49,7 +48,6 @@ export function nativeAddons(): Plugin {
   return {
     name: "native-addons",
     setup(build) {
-      const { resolve } = createRequire(import.meta.url);
       // They tell their search where they are; it is not asked any more.
       build.initialOptions.define = { ...build.initialOptions.define, __dirname: "import.meta.dirname" };
       for (const { from, asked, addon, called } of SEARCHES) {
@@ -67,7 +65,7 @@ export function nativeAddons(): Plugin {
           kind === "dynamic-import" ? { path: name, namespace: "named" } : undefined,
         );
         build.onLoad({ filter: new RegExp(`^${name}$`), namespace: "named" }, () => ({
-          contents: `import library from ${JSON.stringify(resolve(name))}; export const { ${exported.join(", ")} } = library;`,
+          contents: `import library from ${JSON.stringify(name)}; export const { ${exported.join(", ")} } = library;`,
           resolveDir: import.meta.dirname,
         }));
       }

@@ -1,5 +1,5 @@
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
 import { type BuildOptions, build } from "esbuild";
 import { type Architecture, copyAddons, HOST, nativeAddons } from "./addons.ts";
 import { type BundledPackage, bundledFolders, bundledPackage, hidapi, licencesText } from "./licences.ts";
@@ -20,7 +20,7 @@ node=\${PRINTGATE_NODE:-$here/node}
 exec "$node" --disable-warning=ExperimentalWarning $small "$here/printgate.mjs" "$@"
 `;
 
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = join(import.meta.dirname, "..");
 
 export interface BundleTarget {
   readonly architecture: Architecture;
@@ -42,18 +42,21 @@ const HERE: BundleTarget = { architecture: HOST, modules: join(ROOT, "node_modul
  */
 export async function bundle(outdir: string, { architecture, modules }: BundleTarget = HERE): Promise<Bundle> {
   await rm(outdir, { recursive: true, force: true });
-  const options = await bundleOptions({ printgate: "agent/main.ts" }, outdir);
-  const { metafile } = await build({
-    ...options,
+  // The names of the parts are hashes of them and of their source maps, which have paths from where they are to the sources:
+  // wherever the bundle is to be, they are made for one and the same place in the checkout.
+  const place = join(ROOT, "dist");
+  const { metafile, outputFiles } = await build({
+    ...(await bundleOptions({ printgate: "agent/main.ts" }, place)),
     external: [],
     plugins: [nativeAddons()],
     sourcemap: "external",
     legalComments: "none",
     metafile: true,
+    write: false,
   });
-  await mkdir(join(outdir, "maps"));
-  for (const name of await readdir(outdir)) {
-    if (name.endsWith(".map")) await rename(join(outdir, name), join(outdir, "maps", name));
+  await mkdir(join(outdir, "maps"), { recursive: true });
+  for (const { path, contents } of outputFiles) {
+    await writeFile(join(outdir, path.endsWith(".map") ? "maps" : "", relative(place, path)), contents);
   }
   const missing = await copyAddons(modules, architecture, join(outdir, "addons"));
   const packages = await Promise.all([

@@ -18,7 +18,7 @@ export interface VmImage {
 }
 
 const run = promisify(execFile);
-const ROOT = new URL("..", import.meta.url).pathname;
+const ROOT = join(import.meta.dirname, "..");
 
 /** Debian's packages in the machine; the libraries that they need come with them. */
 const PACKAGES = ["busybox-static", "udev", "kmod", "libusb-1.0-0", "libudev1", "libstdc++6", "libatomic1"];

@@ -5,15 +5,16 @@ import { locate } from "../../drivers/discovery/locate.ts";
 import { silentLog } from "../../drivers/log.ts";
 import { PRINTER_CODES, type Printer, PrinterError, type PrinterState } from "../../drivers/printer.ts";
 import { printerOf } from "../agent.ts";
-import type { PrinterConfig } from "../config/config.ts";
+import type { Config, PrinterConfig } from "../config/config.ts";
 import { type Check, check, checkClock, checkStorage } from "../health/doctor.ts";
+import { checkHost, type HostNeeds } from "../health/host.ts";
 import { printerNotes, whereaboutsInWords } from "../health/printer-notes.ts";
 import type { AgentStatus } from "../health/status.ts";
 import { CentralLink } from "../link/client.ts";
 import { type Command, EXIT } from "./command.ts";
 import { configOf, statusOf } from "./configured-agent.ts";
 
-const MARK = { pass: "ok  ", warn: "warn", fail: "FAIL" } as const;
+const MARK = { pass: "ok  ", warn: "warn", fail: "FAIL", skip: "-   " } as const;
 
 export const command: Command = {
   summary: "check everything the agent needs, one by one, and say what to do",
@@ -23,7 +24,8 @@ usage: printgate doctor [--config FILE]
   --config FILE  the configuration (default: $PRINTGATE_CONFIG, else /etc/printgate/printgate.toml)
 
 Checks configuration, storage, central server (TLS, key pins, bearer key), clock, each printer and, where the agent
-runs, each reader. Prints nothing and changes nothing. Exit code 0 when nothing failed.`,
+runs, each reader; then this machine: kernel, user, udev rules, keys of readers kept from the console, time server, swap,
+file system, power, ports, hardware watchdog, journal. A row with - cannot be told here, or nothing needs it. Prints nothing and changes nothing. Exit code 0 when nothing failed.`,
   options: { config: { type: "string" } },
   async run(invocation) {
     const { terminal, signal } = invocation;
@@ -81,6 +83,7 @@ runs, each reader. Prints nothing and changes nothing. Exit code 0 when nothing 
     }
 
     let readers: AgentStatus["readers"] = [];
+    let agentRuns = false;
     add(
       await check("agent", async () => {
         const running = await statusOf(config);
@@ -92,6 +95,7 @@ runs, each reader. Prints nothing and changes nothing. Exit code 0 when nothing 
           };
         }
         readers = running.readers;
+        agentRuns = true;
         return { result: "pass", evidence: `it runs as process ${running.pid}` };
       }),
     );
@@ -103,6 +107,7 @@ runs, each reader. Prints nothing and changes nothing. Exit code 0 when nothing 
         ...(status === "ready" ? { result: "pass", evidence } : { result: "fail", evidence, next }),
       });
     }
+    for (const row of await checkHost(needsOf(config, agentRuns))) add(row);
     terminal.result({ checks });
     return checks.some(({ result }) => result === "fail") ? EXIT.failed : EXIT.ok;
   },
@@ -126,6 +131,20 @@ async function lostPrinter(
     result: whereabouts.host === undefined ? "fail" : "warn",
     evidence: `${settings.uri}: ${what} ${words}`,
     next,
+  };
+}
+
+function needsOf({ agent, readers }: Config, agentRuns: boolean): HostNeeds {
+  return {
+    stateDir: agent.stateDir,
+    keyboards: readers.flatMap((one) =>
+      one.family === "hid-keyboard" ? [{ name: one.name, vendorId: one.vendorId, productId: one.productId }] : [],
+    ),
+    serial: readers.some((one) => "path" in one && one.path !== undefined),
+    listens: readers.flatMap((one) =>
+      "listen" in one && one.listen !== undefined ? [{ name: one.name, port: one.listen.port }] : [],
+    ),
+    agentRuns,
   };
 }
 

@@ -1,6 +1,6 @@
 import { controlSocketPath } from "../agent.ts";
 import { printerNotes, whereaboutsInWords } from "../health/printer-notes.ts";
-import { type AgentStatus, duration, type PolicySummary, verdictOf } from "../health/status.ts";
+import { type AgentStatus, type DiskUse, duration, type PolicySummary, verdictOf } from "../health/status.ts";
 import type { TapTrace, TracedJob } from "../release/trace.ts";
 import { type Command, CommandError, EXIT } from "./command.ts";
 import { configOf, statusOf } from "./configured-agent.ts";
@@ -30,7 +30,7 @@ function describe(status: AgentStatus, verdict: ReturnType<typeof verdictOf>): s
   const { central, readers, printers, ledger, taps, policy } = status;
   const trip = central.roundTripMs === undefined ? "" : `, ${central.roundTripMs.toFixed(1)} ms`;
   return [
-    verdict.status === "ready" ? "Ready" : "Degraded",
+    verdict.line,
     ...verdict.problems.map((text) => `  ! ${text}`),
     "",
     `agent    ${status.name} ${status.version}, pid ${status.pid}, up ${duration(status.uptimeMs)}, ${status.memoryMiB} MiB`,
@@ -51,12 +51,20 @@ function describe(status: AgentStatus, verdict: ReturnType<typeof verdictOf>): s
     ...(status.snmpTraps?.error === undefined
       ? []
       : [`  ? traps: ${status.snmpTraps.error.what} ${status.snmpTraps.error.next}`]),
+    ...(status.disk === undefined ? [] : [`disk     ${diskInWords(status.disk)}`]),
     `ledger   ${ledger.open} open, ${ledger.unreported} to report, ${ledger.inDoubt} in doubt`,
     ...taps.slice(-5).map((tap) => {
       const jobs = tap.jobs.map(jobText).join(", ");
       return `tap      ${tap.at} ${tap.reader} ${credentialOf(tap)}: ${tap.signal ?? "…"}${jobs === "" ? "" : ` (${jobs})`}`;
     }),
   ];
+}
+
+/** SD cards wear out by what is written; an idle agent writes nothing. */
+function diskInWords({ writtenBytes, releases }: DiskUse): string {
+  const kib = (bytes: number) => `${(bytes / 1024).toFixed(bytes < 10_240 ? 1 : 0)} KiB`;
+  const each = releases === 0 ? "" : `, ${kib(writtenBytes / releases)} for each of ${releases} release(s)`;
+  return `${kib(writtenBytes)} written since the start${each}`;
 }
 
 function credentialOf({ credential, card = "?" }: TapTrace): string {

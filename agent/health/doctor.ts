@@ -6,7 +6,8 @@ import type { Clock } from "../../drivers/clock.ts";
 import { CodedError } from "../../drivers/coded-error.ts";
 import { replaceFile } from "../storage/atomic-file.ts";
 
-export type CheckResult = "pass" | "warn" | "fail";
+/** `skip`: it cannot be told here, or nothing needs it. */
+export type CheckResult = "pass" | "warn" | "fail" | "skip";
 
 /** One row of the doctor's list: what was looked at, what was seen, and the next step unless all is well. */
 export interface Check {

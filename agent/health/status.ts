@@ -106,10 +106,27 @@ export interface AgentStatus {
   readonly taps: readonly TapTrace[];
   readonly counters: Counts;
   readonly memoryMiB: number;
+  /** What this process wrote to disks; absent where the kernel does not count it. */
+  readonly disk?: DiskUse;
+}
+
+export interface DiskUse {
+  /** Since the agent's start. */
+  readonly writtenBytes: number;
+  /** Releases that ended since then. */
+  readonly releases: number;
+}
+
+/** Pure: from the text of /proc/self/io (proc(5)), what was sent to a block device; page cache that is still to go counts. */
+export function writtenBytes(io: string): number | undefined {
+  const [, bytes] = /^write_bytes: (\d+)$/m.exec(io) ?? [];
+  return bytes === undefined ? undefined : Number(bytes);
 }
 
 export interface Verdict {
   readonly status: "ready" | "degraded";
+  /** `Ready`, or `Degraded: ` and which parts have a problem. */
+  readonly line: string;
   /** One sentence for each thing that is wrong, with the next step; empty when ready. */
   readonly problems: readonly string[];
 }
@@ -137,7 +154,9 @@ export function verdictOf(status: Omit<AgentStatus, "taps" | "counters">): Verdi
   if (ledger.health.tornBytes + ledger.health.damagedLines + ledger.health.unknownRecords > 0) {
     problems.push("ledger: records were lost before the last start. Check the SD card; see `printgate ledger show`.");
   }
-  return { status: problems.length === 0 ? "ready" : "degraded", problems };
+  if (problems.length === 0) return { status: "ready", line: "Ready", problems };
+  const parts = new Set(problems.map((text) => text.slice(0, text.indexOf(": "))));
+  return { status: "degraded", line: `Degraded: ${[...parts].join(", ")}`, problems };
 }
 
 /** A server that cannot be reached is told once, as such. */

@@ -121,6 +121,11 @@ export class Ledger {
     return this.#entries.has(claimId);
   }
 
+  /** Of its file: begun and ended, as `AppendLog` counts them. */
+  get writes(): AppendLog["writes"] {
+    return this.#log.writes;
+  }
+
   /** Entries that have not ended. */
   get open(): readonly LedgerEntry[] {
     return this.entries.filter((entry) => !hasEnded(entry.release));

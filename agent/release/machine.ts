@@ -164,7 +164,7 @@ function leaving(state: Release, { reason, detail }: NonNullable<Release["return
 function sending(state: Release, input: Input): Step {
   switch (input.type) {
     case "sent":
-      return watching({ ...state, phase: "SENT", job: input.status }, { type: "status", status: input.status });
+      return watching(known({ ...state, phase: "SENT" }, input.status), { type: "status", status: input.status });
     case "sendFailed":
       if (input.notTaken) return returned(state, input.code, input.detail);
       return { state: { ...state, broken: input.code }, effects: [{ type: "cancel" }, { type: "lookUp" }] };
@@ -180,6 +180,17 @@ function sending(state: Release, input: Input): Step {
   }
 }
 
+/** What of a status tells the job from others; the rest of it is old soon, and each record of the ledger would repeat it. */
+function known(state: Release, { id, name, uuid, user, created }: PrinterJob): Release {
+  const job: PrinterJob = {
+    ...{ ...state.job, id, name },
+    ...(uuid === undefined ? {} : { uuid }),
+    ...(user === undefined ? {} : { user }),
+    ...(created === undefined ? {} : { created }),
+  };
+  return { ...state, job };
+}
+
 type Status = Extract<Input, { type: "status" }>;
 
 /** The document may be whole, cut or absent at the printer, and a printer may call half a document `completed`. */
@@ -188,7 +199,7 @@ function afterBreak(state: Release, input: Status, broken: string): Step {
   if (!isOver(input)) {
     // Still waiting for bytes that nobody will send; a job that has them all is left to print, for as long as it may stand.
     const isCut = status.reasons.some((reason) => WAITS_FOR_DATA.has(reason));
-    return onward({ ...state, job: status }, input, isCut || input.overdue === true ? broken : undefined);
+    return onward(known(state, status), input, isCut || input.overdue === true ? broken : undefined);
   }
   if (status.state !== "completed" && nothingCameOut(state, status))
     return end(state, "RETURNED", "not printed", broken, status);

@@ -66,6 +66,8 @@ export class AppendLog {
   #batch: Promise<void> | undefined;
   /** Set while the file may not be as `#handle` and `#size` say; done before anything else is written. */
   #mend: (() => Promise<void>) | undefined;
+  #begun = 0;
+  #ended = 0;
 
   private constructor(path: string, handle: FileHandle, size: number) {
     this.#path = path;
@@ -99,6 +101,11 @@ export class AppendLog {
     return this.#size;
   }
 
+  /** Writes that were asked for, and those of them that have ended, well or not. */
+  get writes(): { readonly begun: number; readonly ended: number } {
+    return { begun: this.#begun, ended: this.#ended };
+  }
+
   /** Resolves when the record is written; with `durable`, when it is on the disk. Rejects with a `StorageError`. */
   append(record: unknown, durable: boolean): Promise<void> {
     this.#unwritten += line(record);
@@ -127,9 +134,15 @@ export class AppendLog {
   }
 
   #after(work: () => Promise<void>): Promise<void> {
-    const run = this.#tail.then(work).catch((error: unknown) => {
-      throw error instanceof StorageError ? error : StorageError.from(error, `write ${this.#path}`);
-    });
+    this.#begun += 1;
+    const run = this.#tail
+      .then(work)
+      .catch((error: unknown) => {
+        throw error instanceof StorageError ? error : StorageError.from(error, `write ${this.#path}`);
+      })
+      .finally(() => {
+        this.#ended += 1;
+      });
     this.#tail = run.catch(() => {}); // the caller has the rejection; the next write must still run
     return run;
   }

@@ -119,7 +119,7 @@ product_id = 0x0410
 
 test("the licence of each package is in it, with its text, and no source map lies beside the code", async () => {
   const licences = await readFile(join(folder, "bundle", "LICENCES.txt"), "utf8");
-  for (const name of ["zod", "pino", "node-hid", "hidapi", "serialport", "@peculiar/x509", "net-snmp"])
+  for (const name of ["smol-toml", "zod", "pino", "node-hid", "hidapi", "serialport", "@peculiar/x509", "net-snmp"])
     expect(licences).toMatch(new RegExp(`^${name} \\d[^ ]* \\(.*\\)$`, "m"));
   expect(licences).toContain("Permission is hereby granted");
   const names = await readdir(join(folder, "bundle"));

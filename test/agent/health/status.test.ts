@@ -33,7 +33,7 @@ test("a reader that has read nothing for long is a hint, and no hint is a proble
     },
     memoryMiB: 1,
   };
-  expect(verdictOf(status)).toEqual({ status: "ready", problems: [] });
+  expect(verdictOf(status)).toEqual({ status: "ready", line: "Ready", problems: [] });
 });
 
 test("a printer to which nothing is sent until somebody acts is a problem, with its next step", () => {
@@ -51,6 +51,7 @@ test("a printer to which nothing is sent until somebody acts is a problem, with 
   } as const;
   expect(verdictOf(status)).toEqual({
     status: "degraded",
+    line: "Degraded: printer mfd-1",
     problems: ["printer mfd-1: Its key changed. (sha256/x) Trust it."],
   });
 });
