@@ -70,6 +70,8 @@ afterEach(async () => {
   await program?.stop();
   program = undefined;
   for (const device of machine.plugged) await machine.unplug(device);
+  // QEMU is done with it before the guest is.
+  await sh("udevadm wait --removed --timeout=20 /dev/hidraw0 && udevadm settle");
 });
 
 const plugKeyboard = (bus = "usb.0") => machine.plugIn("usb-kbd", "keyboard", { bus, port: "1" });
