@@ -1,16 +1,11 @@
-import { randomUUID } from "node:crypto";
+import { randomUUID, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, systemClock } from "../drivers/clock.ts";
 import type { CodedError } from "../drivers/coded-error.ts";
-import { Follower } from "../drivers/discovery/follower.ts";
 import type { Log } from "../drivers/log.ts";
 import type { Printer } from "../drivers/printer.ts";
-import { printerAddress } from "../drivers/printers/ipp/connection.ts";
-import { IppPrinter } from "../drivers/printers/ipp/printer.ts";
-import type { SnmpAccess } from "../drivers/printers/snmp/access.ts";
-import { SnmpHealth } from "../drivers/printers/snmp/session.ts";
 import { TrapReceiver } from "../drivers/printers/snmp/traps.ts";
 import type { Reader, Signal } from "../drivers/reader.ts";
 import { openReader } from "../drivers/readers/open-reader.ts";
@@ -19,7 +14,7 @@ import type { CardError } from "./cards/card-error.ts";
 import { toCardNumber } from "./cards/pipeline.ts";
 import { cardToken } from "./cards/token.ts";
 
-import type { Config, SnmpConfig } from "./config/config.ts";
+import type { Config } from "./config/config.ts";
 import { type CapturedFrames, ControlSocket } from "./health/control-socket.ts";
 import {
   type AgentStatus,
@@ -31,11 +26,15 @@ import {
 } from "./health/status.ts";
 import { diskUse, vitalsOf } from "./health/vitals.ts";
 import type { Vital } from "./health/watchdog.ts";
+import { bootId } from "./link/boot.ts";
 import { CentralLink } from "./link/client.ts";
+import { type Identity, IdentityFolder } from "./link/enrolment/identity.ts";
 import { LINK_CODES } from "./link/link-error.ts";
+import { Renewal } from "./link/renewal.ts";
 import { nameOf, PolicyKeeper, type PolicyReport } from "./policy/keeper.ts";
 import { PolicyError } from "./policy/policy-error.ts";
 import { PolicyStore, type PreviousPolicy } from "./policy/store.ts";
+import { printerOf, snmpAccess } from "./printer-of.ts";
 import { DEFAULT_SETTINGS, type PolicySettings } from "./protocol/policy.ts";
 import { Ledger } from "./release/ledger.ts";
 import { ReleaseLoop } from "./release/loop.ts";
@@ -50,7 +49,16 @@ export interface AgentOptions {
   readonly clock?: Clock;
   /** In place of a reader's own transport, by reader name: the virtual reader of the demo and of tests. */
   readonly transports?: ReadonlyMap<string, Transport>;
+  /** Of another device than this one: tests copy SD cards. */
+  readonly boot?: string;
   readonly traced?: (trace: TapTrace, stage: Stage | "signal") => void;
+}
+
+/** What this device is enrolled with, and which of its boots this is. */
+interface Enrolled {
+  readonly folder: IdentityFolder;
+  readonly identity: Identity;
+  readonly boot: string;
 }
 
 /** The composition root: the only file that knows every room. Starts in order, stops in reverse. */
@@ -59,7 +67,8 @@ export class Agent {
   readonly #clock: Clock;
   readonly #startedAt: number;
   readonly #link: CentralLink;
-  /** Absent where the configuration names no root of trust for policies: then the defaults hold. */
+  readonly #renewal: Renewal;
+  /** Absent where the enrolment brought no root of trust for policies: then the defaults hold. */
   readonly #policy: PolicyKeeper | undefined;
   readonly #printers: ReadonlyMap<string, Printer>;
   readonly #traps: TrapReceiver | undefined;
@@ -70,25 +79,31 @@ export class Agent {
   /** What was written before, such as a compile cache, is none of the agent's. */
   readonly #ioAtStart = ownIo();
 
-  private constructor(options: AgentOptions, ledger: Ledger, policies: PolicyStore | undefined) {
+  private constructor(options: AgentOptions, enrolled: Enrolled, ledger: Ledger, policies: PolicyStore | undefined) {
     const { config, log, clock = systemClock } = options;
     const { agent, central } = config;
+    const { identity, folder, boot } = enrolled;
+    const { name, manifestKey } = identity.granted;
+    const cardKey = Buffer.from(identity.granted.cardKey, "base64url");
     this.#config = config;
     this.#clock = clock;
     this.#startedAt = clock.monotonic();
     this.#ledger = ledger;
+    this.#renewal = new Renewal({ folder, identity, clock, log: log.child({ part: "enrolment" }) });
     this.#link = new CentralLink({
-      ...central,
-      clock,
-      log: log.child({ part: "link" }),
+      ...identity.trust,
+      ...{ url: central.url ?? identity.url, client: this.#renewal.client, boot },
+      ...{ clock, log: log.child({ part: "link" }) },
+      heard: (what) => this.#renewal.heard(what),
       worked: (pin) => this.#policy?.worked(pin),
     });
+    this.#renewal.attach(this.#link);
     this.#policy =
       policies &&
       new PolicyKeeper({
         store: policies,
         source: this.#link,
-        configured: central.keyPins,
+        configured: identity.trust.keyPins,
         trust: (pins, onTrial) => this.#link.trustPins(pins, onTrial),
         clock,
         log: log.child({ part: "policy" }),
@@ -109,12 +124,12 @@ export class Agent {
       });
     const pipelines = new Map(config.readers.map(({ name, pipeline }) => [name, pipeline]));
     this.#loop = new ReleaseLoop({
-      agentName: agent.name,
+      agentName: name,
       central: this.#link,
       printers: this.#printers,
       ledger,
       spool: new RamSpool(agent.spoolRamMib * 2 ** 20),
-      manifestKey: central.manifestKey.toString("base64url"),
+      manifestKey,
       clock,
       log: log.child({ part: "release" }),
       uuid: randomUUID,
@@ -127,7 +142,7 @@ export class Agent {
         if (pipeline === undefined) throw new Error("a read came from a reader that is not configured");
         const warn = ({ code, detail }: CardError) =>
           log.warn({ reader, code, detail }, "a card was read with a warning");
-        return cardToken(central.cardKey, toCardNumber(pipeline, read, { warn }));
+        return cardToken(cardKey, toCardNumber(pipeline, read, { warn }));
       },
       keypads: new Map(config.readers.filter(takesPins).map((settings) => [settings.name, settings])),
       signal: (reader: string, signal: Signal) => this.#readers.get(reader)?.signal(signal),
@@ -150,9 +165,11 @@ export class Agent {
       policy: () => agent?.policy(),
     });
     try {
-      const { policyRoot } = options.config.central;
+      const folder = new IdentityFolder(stateDir);
+      const enrolled = { folder, identity: await folder.load(), boot: options.boot ?? (await bootId()) };
+      const { policyRoot } = enrolled.identity.granted;
       const policies = policyRoot === undefined ? undefined : await PolicyStore.open(stateDir, policyRoot);
-      agent = new Agent(options, await Ledger.open(join(stateDir, "ledger.log")), policies);
+      agent = new Agent(options, enrolled, await Ledger.open(join(stateDir, "ledger.log")), policies);
       agent.#socket = socket;
       await agent.#start(options);
       return agent;
@@ -160,6 +177,10 @@ export class Agent {
       await (agent === undefined ? socket.close() : agent.stop());
       throw error;
     }
+  }
+
+  get #name(): string {
+    return this.#renewal.identity.granted.name;
   }
 
   get loop(): ReleaseLoop {
@@ -187,7 +208,7 @@ export class Agent {
         state: () => {},
       });
     }
-    log.info({ version: VERSION, agent: this.#config.agent.name, pid: process.pid }, "ready");
+    log.info({ version: VERSION, agent: this.#name, pid: process.pid }, "ready");
   }
 
   status(): AgentStatus {
@@ -196,7 +217,7 @@ export class Agent {
     const disk = diskUse(this.#ioAtStart, ownIo(), this.#loop);
     return {
       version: VERSION,
-      name: this.#config.agent.name,
+      name: this.#name,
       pid: process.pid,
       uptimeMs: Math.round(now - this.#startedAt),
       central: {
@@ -205,6 +226,7 @@ export class Agent {
           ? {}
           : { error: { ...link.lastError, ...LINK_CODES[link.lastError.code] } }),
         ...(link.roundTripMs === undefined ? {} : { roundTripMs: link.roundTripMs }),
+        certificateUntil: new X509Certificate(this.#renewal.identity.granted.certificate).validToDate.toISOString(),
         counters: this.#link.counters,
       },
       ...(this.#policy === undefined ? {} : { policy: summaryOf(this.#policy.report, this.#clock.wall()) }),
@@ -316,6 +338,7 @@ export class Agent {
     await Promise.all([...this.#printers.values()].map((printer) => printer.stop()));
     await this.#policy?.stop();
     await this.#link.stop();
+    await this.#renewal.stop();
     await this.#ledger.close();
     await this.#socket?.close();
   }
@@ -369,27 +392,6 @@ function ownIo(): string | undefined {
 /** Any other reader's taps take the shorter way through the loop. */
 function takesPins({ credentials }: Config["readers"][number]): boolean {
   return credentials.some((kind) => kind !== "card");
-}
-
-/** The driver for one configured printer. */
-export function printerOf(settings: Config["printers"][number], clock: Clock, log: Log): Printer {
-  const { snmp, user, password, uuid, ...rest } = settings;
-  const context = { clock, log: log.child({ part: `printer ${settings.name}` }) };
-  const health = snmp && new SnmpHealth({ host: snmp.host, port: snmp.port, access: snmpAccess(snmp), ...context });
-  // An SNMP agent at another address than the printer's is not the printer's own, and stays where it is.
-  const follows = snmp?.host === printerAddress(rest.uri)?.host;
-  const moved = (host = snmp?.host) => (follows && host !== undefined ? health?.moveTo(host) : undefined);
-  return new IppPrinter({
-    ...rest,
-    ...context,
-    ...(user === undefined || password === undefined ? {} : { login: { user, password } }),
-    ...(health && { health }),
-    ...(uuid === undefined ? {} : { follow: new Follower({ ...rest, ...context, uuid, moved }) }),
-  });
-}
-
-function snmpAccess({ version, community, user = "", ...v3 }: SnmpConfig): SnmpAccess {
-  return version === "3" ? { version, user, ...v3 } : { version, community };
 }
 
 function shown({ code, detail, row }: CodedError): ShownError {

@@ -6,6 +6,7 @@ import { VERSION } from "./version.ts";
 
 const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
   run: () => import("./commands/run.ts"),
+  enrol: () => import("./commands/enrol.ts"),
   demo: () => import("./commands/demo.ts"),
   central: () => import("./commands/central.ts"),
   config: () => import("./commands/config.ts"),
@@ -20,6 +21,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
 
 const SUMMARIES: Readonly<Record<string, string>> = {
   run: "run the agent",
+  enrol: "make this device an agent of a central server",
   demo: "try everything on this machine, with a virtual printer and reader",
   central: "the built-in central server and its administration",
   config: "check a configuration, or print an annotated example",

@@ -32,12 +32,19 @@ const MAY: Readonly<Record<string, readonly string[]>> = {
   "agent/cards": [],
   "agent/config": ["agent/cards", "agent/settings", "agent/protocol"],
   "agent/release": ["agent/protocol", "agent/storage"],
-  "agent/link": ["agent/protocol"],
+  "agent/link": ["agent/protocol", "agent/storage"],
   "agent/policy": ["agent/protocol", "agent/storage"],
   "agent/central": ["agent/protocol", "agent/storage", "agent/cards", "agent/settings"],
   "agent/health": ["agent/release", "agent/storage"],
 };
-const WIRING = ["agent/agent.ts", "agent/main.ts", "agent/version.ts", "agent/commands", "agent/demo"];
+const WIRING = [
+  "agent/agent.ts",
+  "agent/printer-of.ts",
+  "agent/main.ts",
+  "agent/version.ts",
+  "agent/commands",
+  "agent/demo",
+];
 
 describe("the arrows between rooms", () => {
   it("finds the sources", () => expect(sources.length).toBeGreaterThan(40));

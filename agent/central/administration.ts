@@ -1,25 +1,24 @@
-import { createHash, randomBytes, randomUUID, X509Certificate } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { open } from "node:fs/promises";
 import { basename } from "node:path";
 import { type Clock, systemClock } from "../../drivers/clock.ts";
 import { cardToken } from "../cards/token.ts";
 import type { PolicySettings } from "../protocol/policy.ts";
-import { anchorOf, type Root } from "../protocol/root.ts";
+import type { Root } from "../protocol/root.ts";
 import { Name } from "../protocol/schema.ts";
 import { TicketAttributes } from "../protocol/ticket.ts";
-import { agentConfiguration } from "./agent-configuration.ts";
+import type { AgentEntry, EnrolmentRow } from "./agent-store.ts";
 import { CentralError } from "./central-error.ts";
-import { certifiedHosts, certifies } from "./certificates.ts";
 import { guessFormat, SIGNATURE_BYTES } from "./document-format.ts";
+import { approveEnrolment, type ClaimedEnrolment, findEnrolment } from "./enrolment.ts";
 import { JobPasswords } from "./job-passwords.ts";
 import { readPolicyKey, replacePolicyKey } from "./keys.ts";
 import { generatePin, Pins } from "./pins.ts";
 import { type CurrentPolicy, PolicyBook, rootOf, signedPolicy } from "./policy-book.ts";
 import { makeEd25519, makeRootKeys, nextRoot, readRootKeys, writeRootKeys } from "./root-keys.ts";
 import { createSite, openSite, type Site } from "./site.ts";
-import type { AgentEntry, AuditEntry, By, Decision, JobEntry } from "./store.ts";
+import type { AuditEntry, By, Decision, JobEntry } from "./store.ts";
 
-export const DEFAULT_PORT = 8631;
 export const DEFAULT_HOSTS = ["localhost", "127.0.0.1", "::1"] as const;
 
 const USER_NAME = /^(?!\s)[^\p{Cc}]{1,255}(?<!\s)$/u;
@@ -50,13 +49,6 @@ export interface JobRequest {
   readonly progress?: ((bytes: number, of: number) => void) | undefined;
 }
 
-export interface AddedAgent {
-  readonly name: string;
-  readonly url: string;
-  /** The agent's whole configuration; it holds keys. */
-  readonly toml: string;
-}
-
 /** What an administrator does with a site; works beside the running server. Rejects with a `CentralError`. */
 export class Administration {
   readonly #site: Site;
@@ -82,7 +74,7 @@ export class Administration {
 
   /** `actor` is who the audit names. */
   static async open(dataDir: string, actor = "admin", clock: Clock = systemClock): Promise<Administration> {
-    return new Administration(await openSite(dataDir), clock, actor);
+    return new Administration(await openSite(dataDir, clock.wall()), clock, actor);
   }
 
   close(): Promise<void> {
@@ -176,27 +168,33 @@ export class Administration {
     if (decision === "printed") await documents.remove(jobId);
   }
 
-  /** `url`: how this agent reaches the server; by default the certificate's first host. */
-  async addAgent(name: string, url?: string): Promise<AddedAgent> {
-    if (!Name.safeParse(name).success) throw new CentralError("name-invalid", "the agent's name");
-    const { keys, store } = this.#site;
-    const reachable = serverUrl(new X509Certificate(keys.serverCertificate), url);
-    const bearerKey = `${name}.${randomBytes(32).toString("base64url")}`;
-    const keyHash = createHash("sha256").update(bearerKey).digest();
-    await store.addAgent(this.#by(), name, keyHash);
-    return {
-      name,
-      url: reachable,
-      toml: agentConfiguration({ name, url: reachable, bearerKey, policyRoot: await this.#policyRoot(), keys }),
-    };
-  }
-
   agents(): Promise<readonly AgentEntry[]> {
     return this.#site.store.agents();
   }
 
-  disableAgent(name: string): Promise<void> {
-    return this.#site.store.disableAgent(this.#by(), name);
+  /** Takes effect at once: the running server closes what the agent has open. */
+  revokeAgent(name: string): Promise<void> {
+    return this.#site.store.revokeAgent(this.#by(), name);
+  }
+
+  /** Those that wait to be approved. */
+  enrolments(): Promise<readonly EnrolmentRow[]> {
+    return this.#site.store.pendingEnrolments(this.#clock.wall());
+  }
+
+  /** The request that this claim code is for, to be compared by a person and then approved. */
+  enrolmentOf(claimCode: string): Promise<ClaimedEnrolment> {
+    return findEnrolment(this.#site, claimCode, this.#by());
+  }
+
+  /** The request becomes an agent. `replace`: the agent of this name, if there is one, gets the request's keys. */
+  async approve(
+    enrolment: ClaimedEnrolment,
+    agent: { readonly name: string; readonly replace?: boolean },
+  ): Promise<void> {
+    if (!Name.safeParse(agent.name).success) throw new CentralError("name-invalid", "the agent's name");
+    const { name, replace = false } = agent;
+    await approveEnrolment(this.#site, enrolment, { name, replace }, this.#by());
   }
 
   /** What is in force. `policy-unusable` */
@@ -237,13 +235,6 @@ export class Administration {
     return root;
   }
 
-  async #policyRoot(): Promise<string | undefined> {
-    const { store } = this.#site;
-    const version = await store.newestRoot();
-    const envelope = await store.root(version);
-    return envelope && anchorOf(envelope, version);
-  }
-
   audit(limit: number): Promise<readonly AuditEntry[]> {
     return this.#site.store.audit(limit);
   }
@@ -275,19 +266,4 @@ async function formatOf(named: string | undefined, head: () => Promise<{ buffer:
   const guessed = guessFormat(buffer.subarray(0, bytesRead));
   if (guessed === undefined) throw new CentralError("format-unknown");
   return guessed;
-}
-
-function serverUrl(certificate: X509Certificate, given: string | undefined): string {
-  const first = certifiedHosts(certificate)[0] ?? "localhost";
-  const url = URL.parse(given ?? `https://${first.includes(":") ? `[${first}]` : first}:${DEFAULT_PORT}`);
-  if (
-    url?.protocol !== "https:" ||
-    `${url.username}${url.password}${url.search}${url.hash}` !== "" ||
-    url.pathname !== "/"
-  ) {
-    throw new CentralError("host-invalid", "--url must be https://HOST:PORT");
-  }
-  const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
-  if (!certifies(certificate, host)) throw new CentralError("host-not-certified", host);
-  return url.origin;
 }

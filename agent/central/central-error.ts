@@ -33,10 +33,6 @@ export const CENTRAL_CODES = {
     what: "This is neither a host name nor an IP address.",
     next: "Give --host names such as print.example.org or addresses such as 192.0.2.10.",
   },
-  "host-not-certified": {
-    what: "The server's certificate is not for this host, so agents would refuse it.",
-    next: "Use a host that `central init --host` named.",
-  },
   "name-invalid": {
     what: "This name cannot be used.",
     next: "Users: 1 to 255 characters without control characters. Agents: lower-case letters, digits and . _ - (at most 63).",
@@ -65,8 +61,27 @@ export const CENTRAL_CODES = {
     what: "This number belongs to another user.",
     next: "Choose another, or take it there first with `printgate central user clear-id`.",
   },
-  "agent-exists": { what: "There is an agent of this name.", next: "Choose another name." },
+  "agent-exists": {
+    what: "There is an agent of this name.",
+    next: "Choose another name, or give that agent the new device's keys with --replace.",
+  },
   "agent-unknown": { what: "There is no agent of this name.", next: "`printgate central agent list` shows them all." },
+  "claim-invalid": {
+    what: "This is no claim code.",
+    next: "Type the ten symbols that `printgate enrol` shows, such as 7K2QD-M9XAB.",
+  },
+  "claim-unknown": {
+    what: "No request fits this claim code: it is mistyped, older than 15 minutes, used already, or somebody between agent and server changed the request.",
+    next: "Look at `printgate central agent requests`; if the agent waits there, run `printgate enrol` on it again, in a network that you trust.",
+  },
+  "claim-ambiguous": {
+    what: "Two requests know this claim code, so somebody else has seen it; both were dropped.",
+    next: "Run `printgate enrol` on the agent again, and show its code to nobody.",
+  },
+  "fingerprint-different": {
+    what: "The fingerprint is not the one that the agent shows; nothing was approved.",
+    next: "Somebody may be between agent and server: run `printgate enrol` again in a network that you trust, or with --ca and --key-pin.",
+  },
   "job-unknown": { what: "There is no job of this id.", next: "`printgate central job list` shows them all." },
   "job-not-doubtful": {
     what: "Nobody has to decide about this job: it is held, being printed, or ended.",

@@ -71,11 +71,6 @@ export class EventHub {
     }
   }
 
-  /** Ends the streams of an agent. */
-  drop(agent: string): void {
-    for (const [stream, name] of this.#streams) if (name === agent) this.#end(stream);
-  }
-
   close(): void {
     this.#closed = true;
     this.#cancelHeartbeat();

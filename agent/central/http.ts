@@ -94,7 +94,6 @@ export async function send(
     const text = answer.detail === undefined ? message : `${message} ${answer.detail}`;
     content = { code: answer.problem, message: text.slice(0, 500) } satisfies Problem;
     if (answer.retryAfterMs !== undefined) response.setHeader("retry-after", Math.ceil(answer.retryAfterMs / 1000));
-    if (status === 401) response.setHeader("www-authenticate", "Bearer");
   }
   const body = Buffer.from(JSON.stringify(content));
   response.writeHead(status, { "content-type": "application/json", "content-length": body.length });

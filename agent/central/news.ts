@@ -46,10 +46,6 @@ export class News {
       const policy = name === undefined ? "" : `${name.root}.${name.version}`;
       if (!first && name !== undefined && policy !== this.#policy) this.#hub.tell("policy", name);
       this.#policy = policy;
-      // An agent that was shut out must hear nothing more.
-      for (const agent of this.#hub.agents) {
-        if ((await this.#store.agent(agent)) === undefined) this.#hub.drop(agent);
-      }
     } catch (error) {
       this.#log.error({ code: codeOf(error), error: String(error) }, "the database could not be looked at");
     }

@@ -1,9 +1,9 @@
-import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { type Clock, isoTime } from "../../drivers/clock.ts";
 import type { Log } from "../../drivers/log.ts";
 import { seal } from "../protocol/envelope.ts";
 import { CLAIM_HEADER, paths } from "../protocol/paths.ts";
+import type { ProblemCode } from "../protocol/problems.ts";
 import {
   type AgentClaims,
   type AgentSelf,
@@ -20,14 +20,16 @@ import {
 } from "../protocol/schema.ts";
 import type { TicketPolicy } from "../protocol/ticket.ts";
 import type { Documents } from "./documents.ts";
+import { EnrolmentRoutes } from "./enrolment-routes.ts";
 import type { EventHub } from "./event-hub.ts";
 import { type Answer, readJson } from "./http.ts";
 import { JobPasswords } from "./job-passwords.ts";
 import type { SiteKeys } from "./keys.ts";
+import { Peers } from "./peers.ts";
 import { Pins } from "./pins.ts";
 import type { PolicyBook } from "./policy-book.ts";
 import { RateLimit } from "./rate-limit.ts";
-import type { Agent, Claim, ClaimRef, PresentedCredential, ReleaseStore } from "./store.ts";
+import type { Agent, Claim, ClaimRef, PresentedCredential, Store } from "./store.ts";
 
 /** Numbers of the server that tests and the bench may set; each has its default in `DEFAULT_LIMITS`. */
 export interface Limits {
@@ -41,8 +43,8 @@ export interface Limits {
   readonly pinsPerSecond: number;
   /** Outcomes and renewals of one agent. */
   readonly reportsPerSecond: number;
-  /** Requests with a wrong bearer key from one address. */
-  readonly wrongKeysPerSecond: number;
+  /** Refused requests from one address: without a certificate, or with one that must not be used. */
+  readonly strangersPerSecond: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -52,7 +54,7 @@ export const DEFAULT_LIMITS: Limits = {
   pinBurst: 10,
   pinsPerSecond: 2,
   reportsPerSecond: 100,
-  wrongKeysPerSecond: 5,
+  strangersPerSecond: 5,
 };
 
 const JOBS_PER_TAP = 20;
@@ -61,16 +63,12 @@ const MAX_CLAIMS = 1000;
 /** A chunk's hash takes 67 octets in a manifest, a third more in its envelope; a fifth of the limit is for the rest. */
 const CHUNKS_PER_TAP = Math.floor((MAX_JSON_BYTES * 0.8) / (67 * (4 / 3)));
 
-/** A bearer key is the agent's name, a dot, and 32 random octets in base64url. */
-const BEARER = /^Bearer (([a-z0-9][a-z0-9._-]{0,62})\.[A-Za-z0-9_-]{43})$/i;
-/** All zeros is the SHA-256 of nothing known. */
-const NO_HASH = Buffer.alloc(32);
 const ROOT_PATH = /^\/v1\/root\/([1-9][0-9]{0,8})$/;
 const JOB_PATH = /^\/v1\/jobs\/([^/]+)\/(document|outcome|lease)$/;
 
 /** What the protocol's paths do. Knows nothing of sockets: a request in, an answer out. */
 export class Routes {
-  readonly #store: ReleaseStore;
+  readonly #store: Store;
   readonly #documents: Documents;
   readonly #keys: SiteKeys;
   readonly #clock: Clock;
@@ -83,11 +81,13 @@ export class Routes {
   readonly #taps: RateLimit;
   readonly #pinTaps: RateLimit;
   readonly #reports: RateLimit;
-  readonly #wrongKeys: RateLimit;
+  readonly #strangers: RateLimit;
+  readonly #enrolment: EnrolmentRoutes;
+  readonly peers: Peers;
   #openapi: object | undefined;
 
   constructor(parts: {
-    store: ReleaseStore;
+    store: Store;
     documents: Documents;
     keys: SiteKeys;
     policies: PolicyBook;
@@ -98,6 +98,8 @@ export class Routes {
   }) {
     const { limits } = parts;
     this.#store = parts.store;
+    this.#enrolment = new EnrolmentRoutes(parts);
+    this.peers = new Peers(parts.keys.agentsAuthority.certificate, parts.store, parts.clock);
     this.#documents = parts.documents;
     this.#keys = parts.keys;
     this.#clock = parts.clock;
@@ -110,17 +112,23 @@ export class Routes {
     this.#taps = new RateLimit(limits.tapsPerSecond, limits.tapBurst);
     this.#pinTaps = new RateLimit(limits.pinsPerSecond, limits.pinBurst);
     this.#reports = new RateLimit(limits.reportsPerSecond, limits.reportsPerSecond);
-    this.#wrongKeys = new RateLimit(limits.wrongKeysPerSecond, limits.wrongKeysPerSecond);
+    this.#strangers = new RateLimit(limits.strangersPerSecond, limits.strangersPerSecond);
   }
 
   async answer(request: IncomingMessage): Promise<Answer> {
     const { url = "", method = "" } = request;
     if (url === paths.openapi) return method === "GET" ? { json: await this.#description() } : METHOD_NOT_ALLOWED;
-    const agent = await this.#agentOf(request);
-    if (agent === undefined) return this.#refuseStranger(request);
+    if (url === paths.enrolment) return method === "GET" ? this.#enrolment.offer(request) : METHOD_NOT_ALLOWED;
+    if (url === paths.enrolments) return method === "POST" ? this.#enrolment.enrol(request) : METHOD_NOT_ALLOWED;
+    const renewing = url === paths.certificate || url === paths.self;
+    const known = await this.peers.agentOf(request, renewing);
+    if ("problem" in known) return this.#refuseStranger(request, known.problem);
+    const { agent } = known;
     if (url === paths.taps) return method === "POST" ? this.#tap(request, agent) : METHOD_NOT_ALLOWED;
     if (url === paths.self) return method === "GET" ? this.#self(agent) : METHOD_NOT_ALLOWED;
     if (url === paths.claims) return method === "GET" ? this.#claims(agent) : METHOD_NOT_ALLOWED;
+    if (url === paths.certificate)
+      return method === "POST" ? this.#enrolment.renew(request, agent) : METHOD_NOT_ALLOWED;
     if (url === paths.events) return method === "GET" ? this.#events(request, agent) : METHOD_NOT_ALLOWED;
     if (url === paths.policy) return method === "GET" ? this.#policy(request) : METHOD_NOT_ALLOWED;
     const [, root] = ROOT_PATH.exec(url) ?? [];
@@ -132,19 +140,12 @@ export class Routes {
     return part === "outcome" ? this.#outcome(request, agent, jobId) : this.#lease(request, agent, jobId);
   }
 
-  async #agentOf(request: IncomingMessage): Promise<Agent | undefined> {
-    const [, key = "", name = ""] = BEARER.exec(request.headers.authorization ?? "") ?? [];
-    const agent = await this.#store.agent(name);
-    const right = timingSafeEqual(createHash("sha256").update(key).digest(), agent?.keyHash ?? NO_HASH);
-    return right ? agent : undefined;
-  }
-
-  #refuseStranger(request: IncomingMessage): Answer {
+  #refuseStranger(request: IncomingMessage, problem: ProblemCode): Answer {
     const address = request.socket.remoteAddress ?? "unknown";
-    const wait = this.#wrongKeys.take(address, this.#clock.monotonic());
+    const wait = this.#strangers.take(address, this.#clock.monotonic());
     if (wait > 0) return { problem: "too-many-requests", retryAfterMs: wait };
-    this.#log.warn({ address }, "a request without a valid bearer key");
-    return { problem: "not-an-agent" };
+    this.#log.warn({ address, problem }, "a request of somebody who is no agent, or must not be one now");
+    return { problem };
   }
 
   async #tap(request: IncomingMessage, agent: Agent): Promise<Answer> {
@@ -238,7 +239,7 @@ export class Routes {
     }
   }
 
-  async #proofOf(pin: string, of: Parameters<ReleaseStore["pinOf"]>[0]): Promise<Uint8Array> {
+  async #proofOf(pin: string, of: Parameters<Store["pinOf"]>[0]): Promise<Uint8Array> {
     return (await this.#pins.compute(pin, await this.#store.pinOf(of))).hash;
   }
 

@@ -30,6 +30,8 @@ export interface Times {
   readonly graceMs: number;
   /** How often expired jobs are ended; every sixtieth time, leftover files and the certificate are looked at too. */
   readonly sweepMs: number;
+  /** How often it is looked whether an administrator's command has changed anything. */
+  readonly watchMs: number;
 }
 
 export const DEFAULT_TIMES: Times = {
@@ -41,13 +43,17 @@ export const DEFAULT_TIMES: Times = {
   heartbeatMs: 15_000,
   graceMs: 5_000,
   sweepMs: 60_000,
+  watchMs: 250,
 };
 
 const TLS = {
   minVersion: "TLSv1.2",
-  // No session is ever resumed: a resumed one shows the agent no certificate to check the key pin of.
-  secureOptions: constants.SSL_OP_NO_TICKET,
+  // No session is ever resumed: a resumed one shows the agent no certificate to check the key pin of, nor us the agent's.
+  // And a connection keeps the certificate that it began with.
+  secureOptions: constants.SSL_OP_NO_TICKET | constants.SSL_OP_NO_RENEGOTIATION,
 } as const;
+/** A new agent has no certificate, and what an ended one is good for depends on the path: `Peers` judges, not the handshake. */
+const CLIENTS = { requestCert: true, rejectUnauthorized: false } as const;
 const MAX_CONNECTIONS = 512;
 const HOUSEKEEPING_EVERY = 60;
 /** A file this young may belong to a job that is just being added. */
@@ -83,6 +89,7 @@ export class CentralServer {
   readonly #sockets = new Set<Socket>();
   readonly #work = new Set<Promise<void>>();
   #cancelSweep: () => void = () => {};
+  #cancelWatch: () => void = () => {};
   #sweeps = 0;
   #stopping: Promise<void> | undefined;
 
@@ -90,10 +97,12 @@ export class CentralServer {
   static async start(options: CentralServerOptions): Promise<CentralServer> {
     const { clock = systemClock, log = silentLog } = options;
     const times = { ...DEFAULT_TIMES, ...options.times };
-    const site = await openSite(options.dataDir);
+    const site = await openSite(options.dataDir, clock.wall());
     const server = createServer({
       key: site.keys.serverKey,
       cert: site.keys.serverCertificate,
+      ca: site.keys.agentsAuthority.certificate,
+      ...CLIENTS,
       ALPNProtocols: ["http/1.1"],
       ...TLS,
       handshakeTimeout: times.handshakeMs,
@@ -134,6 +143,7 @@ export class CentralServer {
       await started.#news.look();
       started.#news.start();
       started.#sweepLater();
+      started.#watchLater();
       return started;
     } catch (error) {
       server.close();
@@ -193,6 +203,7 @@ export class CentralServer {
 
   async #stop(): Promise<void> {
     this.#cancelSweep();
+    this.#cancelWatch();
     this.#news.stop();
     this.#hub.close();
     const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
@@ -238,6 +249,20 @@ export class CentralServer {
     });
   }
 
+  /** Each look asks SQLite for one number that it has in shared memory. */
+  #watchLater(): void {
+    this.#cancelWatch = this.#clock.after(this.#times.watchMs, () => {
+      const work = this.#routes.peers.closeStrangers().catch((error: unknown) => {
+        this.#log.error({ code: codeOf(error), error: String(error) }, "open connections could not be checked");
+      });
+      this.#work.add(work);
+      void work.finally(() => {
+        this.#work.delete(work);
+        if (this.#stopping === undefined) this.#watchLater();
+      });
+    });
+  }
+
   /** Never rejects. */
   async #sweep(): Promise<void> {
     try {
@@ -275,8 +300,8 @@ export class CentralServer {
     if (removed > 0) this.#log.info({ files: removed }, "leftover documents removed");
     try {
       if (!(await renewServerCertificate(keysFolder, now))) return;
-      const { serverKey: key, serverCertificate: cert } = await readKeys(keysFolder);
-      this.#server.setSecureContext({ ...TLS, key, cert });
+      const { serverKey: key, serverCertificate: cert, agentsAuthority } = await readKeys(keysFolder);
+      this.#server.setSecureContext({ ...TLS, key, cert, ca: agentsAuthority.certificate });
       this.#log.info({ until: new X509Certificate(cert).validTo }, "the server certificate was renewed");
     } catch (error) {
       // The old certificate serves for up to 30 more days: time to bring the CA's key back.

@@ -6,7 +6,7 @@ import { StorageError } from "../storage/storage-error.ts";
 import { CentralError } from "./central-error.ts";
 import { isHost } from "./certificates.ts";
 import { Documents } from "./documents.ts";
-import { createKeys, readKeys, refuseReadableByOthers, type SiteKeys } from "./keys.ts";
+import { completeKeys, createKeys, readKeys, refuseReadableByOthers, type SiteKeys } from "./keys.ts";
 import { signedPolicy } from "./policy-book.ts";
 import { firstRoot, makeEd25519, makeRootKeys, writeRootKeys } from "./root-keys.ts";
 import { SqliteStore } from "./sqlite-store.ts";
@@ -63,9 +63,11 @@ export async function createSite(dataDir: string, hosts: readonly string[], now:
 }
 
 /** Opens a site; the caller closes its store. `central-missing`, `central-readable-by-others`, `central-keys-unusable`. */
-export async function openSite(dataDir: string): Promise<Site> {
+export async function openSite(dataDir: string, now: number): Promise<Site> {
   const places = placesOf(dataDir);
   await refuseReadableByOthers(places.root);
+  await refuseReadableByOthers(places.keys);
+  await completeKeys(places.keys, now);
   const keys = await readKeys(places.keys);
   return {
     keysFolder: places.keys,

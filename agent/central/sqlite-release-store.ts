@@ -4,6 +4,7 @@ import type { TicketAttributes } from "../protocol/ticket.ts";
 import { PERSON_RULE, type Rule } from "./lockout.ts";
 import type { PinHash } from "./pins.ts";
 import { Sqlite } from "./sqlite.ts";
+import { SqliteAgents } from "./sqlite-agents.ts";
 import { SqlitePeople } from "./sqlite-people.ts";
 import { SqlitePolicies } from "./sqlite-policies.ts";
 import type {
@@ -14,7 +15,6 @@ import type {
   ClaimAnswer,
   ClaimRef,
   ClaimRequest,
-  KnownAgent,
   OpenClaim,
   ReleaseStore,
   Settlement,
@@ -68,21 +68,16 @@ export const ticketOf = (json: string | null): TicketAttributes | null =>
 export class SqliteReleaseStore implements ReleaseStore {
   protected readonly db: Sqlite;
   protected readonly people: SqlitePeople;
+  protected readonly agentRows: SqliteAgents;
   protected readonly policies: SqlitePolicies;
   readonly #uuid: () => string;
 
   constructor(file: string, uuid: () => string = randomUUID) {
     this.db = Sqlite.open(file);
     this.people = new SqlitePeople(this.db);
+    this.agentRows = new SqliteAgents(this.db, (by, event, detail) => this.record(by, event, detail));
     this.policies = new SqlitePolicies(this.db);
     this.#uuid = uuid;
-  }
-
-  async agent(name: string): Promise<KnownAgent | undefined> {
-    return this.db.get<KnownAgent>(
-      "SELECT id, name, key_hash AS keyHash FROM agents WHERE name = ? AND enabled = 1",
-      name,
-    );
   }
 
   async pinOf(credential: { token: string } | { idToken: string }): Promise<Omit<PinHash, "hash"> | undefined> {

@@ -145,5 +145,36 @@ ALTER TABLE agents DROP COLUMN release_mode;
 /** What came out on paper, and how well that is known: `Account` of agent/protocol, as JSON. */
 const ACCOUNTS = "ALTER TABLE claims ADD COLUMN account TEXT CHECK (json_valid(account));";
 
+/** Agents are known by a TLS key of their own. `agents.key_hash` is SHA-256 of it (SPKI) from here on; what was there fits no key. */
+const ENROLMENT = `
+ALTER TABLE agents ADD COLUMN next_key_hash BLOB CHECK (length(next_key_hash) = 32); -- in force from its first use
+CREATE UNIQUE INDEX agents_next_key ON agents (next_key_hash);
+ALTER TABLE agents ADD COLUMN certificate_until INTEGER; -- none: not enrolled
+ALTER TABLE agents ADD COLUMN signing_key TEXT;
+ALTER TABLE agents ADD COLUMN sealing_key TEXT;
+ALTER TABLE agents ADD COLUMN boot_id TEXT;
+ALTER TABLE agents ADD COLUMN cloned_at INTEGER;
+
+CREATE TABLE agent_boots (
+  agent_id INTEGER NOT NULL REFERENCES agents (id),
+  boot_id TEXT NOT NULL,
+  first_seen INTEGER NOT NULL,
+  PRIMARY KEY (agent_id, boot_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE enrolments (
+  id TEXT PRIMARY KEY CHECK (length(id) = 64), -- SHA-256 of tls_key, hex
+  tls_key BLOB NOT NULL,
+  signing_key TEXT NOT NULL,
+  sealing_key TEXT NOT NULL,
+  proof TEXT NOT NULL,
+  address TEXT NOT NULL,
+  requested_at INTEGER NOT NULL,
+  content BLOB, -- none: nobody approved yet
+  approval_proof TEXT,
+  CHECK ((content IS NULL) = (approval_proof IS NULL))
+) STRICT, WITHOUT ROWID;
+`;
+
 /** What brings a database from each version to the next, the first from none. A step that was released never changes. */
-export const STEPS: readonly string[] = [TABLES, PINS, TICKETS, POLICIES, ACCOUNTS];
+export const STEPS: readonly string[] = [TABLES, PINS, TICKETS, POLICIES, ACCOUNTS, ENROLMENT];

@@ -1,19 +1,10 @@
 import type { RootEnvelope } from "../protocol/root.ts";
 import type { Envelope } from "../protocol/schema.ts";
+import type { AgentEntry, Approval, EnrolmentRow, KnownAgent, KnownEnrolment } from "./agent-store.ts";
 import { CentralError } from "./central-error.ts";
 import type { PinHash } from "./pins.ts";
 import { MASKED_DIGITS, SqliteReleaseStore, ticketOf } from "./sqlite-release-store.ts";
-import type {
-  AgentEntry,
-  AuditEntry,
-  By,
-  Decision,
-  JobEntry,
-  NewJob,
-  PolicyName,
-  SignedPolicy,
-  Store,
-} from "./store.ts";
+import type { Agent, AuditEntry, By, Decision, JobEntry, NewJob, PolicyName, SignedPolicy, Store } from "./store.ts";
 
 /** The whole store in SQLite: what administrators do, on top of what the server asks. */
 export class SqliteStore extends SqliteReleaseStore implements Store {
@@ -79,28 +70,48 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
     });
   }
 
-  async addAgent(by: By, name: string, keyHash: Uint8Array): Promise<void> {
-    this.db.atomic(() => {
-      if (this.db.get("SELECT 1 FROM agents WHERE name = ?", name)) throw new CentralError("agent-exists", name);
-      this.db.run("INSERT INTO agents (name, key_hash, added_at) VALUES (?, ?, ?)", name, keyHash, by.at);
-      this.record(by, "agent-added", { agent: name });
-    });
-  }
-
-  async disableAgent(by: By, name: string): Promise<void> {
-    this.db.atomic(() => {
-      const changed = this.db.run("UPDATE agents SET enabled = 0 WHERE name = ?", name);
-      if (changed === 0) throw new CentralError("agent-unknown", name);
-      this.record(by, "agent-disabled", { agent: name });
-    });
+  async revokeAgent(by: By, name: string): Promise<void> {
+    this.db.atomic(() => this.agentRows.revoke(by, name));
   }
 
   async agents(): Promise<readonly AgentEntry[]> {
-    return this.db
-      .all<{ name: string; enabled: number; added_at: number }>(
-        "SELECT name, enabled, added_at FROM agents ORDER BY name",
-      )
-      .map((row) => ({ name: row.name, enabled: row.enabled === 1, addedAt: row.added_at }));
+    return this.agentRows.entries();
+  }
+
+  async addEnrolment(request: EnrolmentRow, limits: { address: number; all: number }) {
+    return this.db.atomic(() => this.agentRows.add(request, limits));
+  }
+
+  async enrolment(id: string): Promise<KnownEnrolment | undefined> {
+    return this.agentRows.request(id);
+  }
+
+  async pendingEnrolments(now: number): Promise<readonly EnrolmentRow[]> {
+    return this.agentRows.pending(now);
+  }
+
+  async dropEnrolments(by: By, ids: readonly string[]): Promise<void> {
+    this.db.atomic(() => this.agentRows.drop(by, ids));
+  }
+
+  async approveEnrolment(by: By, approval: Approval): Promise<void> {
+    this.db.atomic(() => this.agentRows.approve(by, approval));
+  }
+
+  async agentByKey(keyHash: Uint8Array): Promise<KnownAgent | undefined> {
+    return this.agentRows.byKey(keyHash);
+  }
+
+  async offerKey(agent: Agent, keyHash: Uint8Array, certificateUntil: number, now: number): Promise<boolean> {
+    return this.db.atomic(() => this.agentRows.offerKey(agent, keyHash, certificateUntil, now));
+  }
+
+  async changeKey(agent: Agent, now: number): Promise<void> {
+    this.db.atomic(() => this.agentRows.changeKey(agent, now));
+  }
+
+  async booted(agent: Agent, boot: string, now: number): Promise<"current" | "cloned"> {
+    return this.db.atomic(() => this.agentRows.booted(agent, boot, now));
   }
 
   async addJob(by: By, job: NewJob): Promise<void> {
@@ -179,9 +190,13 @@ export class SqliteStore extends SqliteReleaseStore implements Store {
 
   async changes(): Promise<number> {
     // The first counts other connections' commits, the second our own (sqlite.org/pragma.html#pragma_data_version).
-    const others = this.db.get<{ data_version: number }>("PRAGMA data_version")?.data_version ?? 0;
+    const others = await this.changesByOthers();
     const own = this.db.get<{ n: number }>("SELECT total_changes() AS n")?.n ?? 0;
     return others * 2 ** 32 + own;
+  }
+
+  async changesByOthers(): Promise<number> {
+    return this.db.get<{ data_version: number }>("PRAGMA data_version")?.data_version ?? 0;
   }
 
   async policyName(): Promise<PolicyName | undefined> {

@@ -3,14 +3,19 @@ import type { ReleaseMode } from "../protocol/policy.ts";
 import type { RootEnvelope } from "../protocol/root.ts";
 import type { Envelope, Outcome } from "../protocol/schema.ts";
 import type { TicketAttributes } from "../protocol/ticket.ts";
+import type { Agent, AgentStore, By } from "./agent-store.ts";
 import type { PinHash } from "./pins.ts";
+
+export type { Agent, By } from "./agent-store.ts";
 
 /**
  * All that the central server remembers, behind one narrow door, so that another database can take SQLite's place.
  * Each method is one transaction; each that changes something writes its audit row in that transaction.
  * Times are milliseconds since the Unix epoch. Methods reject with a `CentralError` where they name one.
  */
-export interface Store extends ReleaseStore, PolicyShelf {
+export interface Store extends ReleaseStore, AgentStore, PolicyShelf {
+  /** Another number whenever anybody has changed the database. */
+  changes(): Promise<number>;
   /** `user-exists` */
   addUser(by: By, name: string, displayName: string): Promise<void>;
   /** `user-unknown` */
@@ -27,11 +32,6 @@ export interface Store extends ReleaseStore, PolicyShelf {
   addCard(by: By, user: string, token: string): Promise<void>;
   /** `card-unknown` */
   removeCard(by: By, token: string): Promise<void>;
-  /** `agent-exists` */
-  addAgent(by: By, name: string, keyHash: Uint8Array): Promise<void>;
-  /** `agent-unknown` */
-  disableAgent(by: By, name: string): Promise<void>;
-  agents(): Promise<readonly AgentEntry[]>;
   /** `user-unknown` */
   addJob(by: By, job: NewJob): Promise<void>;
   /** Oldest first; `user-unknown`. */
@@ -44,8 +44,6 @@ export interface Store extends ReleaseStore, PolicyShelf {
 
 /** What the server asks while agents tap. */
 export interface ReleaseStore {
-  /** The enabled agent of this name. */
-  agent(name: string): Promise<KnownAgent | undefined>;
   /** What a PIN typed with this credential is computed with; undefined where there is nobody, or no PIN. */
   pinOf(credential: { token: string } | { idToken: string }): Promise<Omit<PinHash, "hash"> | undefined>;
   claim(request: ClaimRequest): Promise<ClaimAnswer>;
@@ -66,8 +64,6 @@ export interface ReleaseStore {
 
 /** Root documents and policies. */
 export interface PolicyShelf {
-  /** Another number whenever anybody has changed the database. */
-  changes(): Promise<number>;
   policyName(): Promise<PolicyName | undefined>;
   policy(name: PolicyName): Promise<SignedPolicy | undefined>;
   root(version: number): Promise<RootEnvelope | undefined>;
@@ -93,33 +89,12 @@ export interface SignedPolicy extends PolicyName {
 
 export type Decision = "held" | "printed";
 
-/** Who does it, and when. */
-export interface By {
-  readonly actor: string;
-  readonly at: number;
-}
-
-export interface Agent {
-  readonly id: number;
-  readonly name: string;
-}
-
 /** What the policy says of a tap. */
 export interface TapRules {
   readonly mode: ReleaseMode;
   /** So many wrong PINs lock a person. */
   readonly pinTries: number;
   readonly pinLockMs: number;
-}
-
-export interface KnownAgent extends Agent {
-  /** SHA-256 of its bearer key. */
-  readonly keyHash: Uint8Array;
-}
-
-export interface AgentEntry extends Omit<Agent, "id"> {
-  readonly enabled: boolean;
-  readonly addedAt: number;
 }
 
 export interface ClaimRequest {

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { userInfo } from "node:os";
 import type { Administration } from "../central/administration.ts";
 import { pagesOf } from "./account-text.ts";
+import { approveAgent, listAgents, listRequests, revokeAgent } from "./central-agent.ts";
 import { policyExample, publishPolicy, rotateRoot, showPolicy } from "./central-policy.ts";
 import { TICKET_FLAGS, TICKET_HELP, TICKET_OPTIONS, ticketFrom, ticketText } from "./central-ticket.ts";
 import { addUser, clearId, clearPin, setId, setPin, unlockUser, wordOrInput } from "./central-user.ts";
@@ -27,9 +28,10 @@ usage: printgate central init [--host NAME ...]
                [--copies 2] [--sides two-sided-long-edge] [--job-password] ... (the job's ticket, below)
        printgate central job list [--user NAME] [--all]
        printgate central job decide ID held|printed
-       printgate central agent add NAME [--url https://HOST:PORT]
+       printgate central agent requests
+       printgate central agent approve CODE --name NAME [--replace] [--fingerprint FP]
        printgate central agent list
-       printgate central agent disable NAME
+       printgate central agent revoke NAME
        printgate central policy publish FILE
        printgate central policy show
        printgate central policy example
@@ -50,7 +52,9 @@ usage: printgate central init [--host NAME ...]
                   PostScript, JPEG)
   --expires TIME  how long the job is held: 90s, 30m, 4h, 2d (default: the policy's, at first 4h)
   --all           jobs that ended too
-  --url URL       how this agent reaches the server (default: the first --host of init, port 8631)
+  CODE            the claim code that \`printgate enrol\` shows on the agent
+  --fingerprint   in scripts: what the agent shows; without it, it is shown and a person compares
+  --replace       the agent of this name is there and gets the new device's keys; its old keys are worth nothing at once
   FILE            a policy's settings in TOML, or in JSON where the name ends in .json; what it leaves out has its default
   --root DIR      a folder with root keys, of which two are needed; may be repeated
   --new-root-keys DIR
@@ -63,7 +67,6 @@ ${TICKET_HELP}
 reaches. \`policy rotate\` is for a policy key (or, with --new-root-keys, root keys) that others may have.
 All but init and serve work while the server runs.
 After 5 wrong PINs a person is locked for 15 minutes, the next time for 30, at most for a day; \`user unlock\` ends it.
-\`agent add\` prints the agent's configuration, with its keys, on standard output.
 \`job decide\` is for jobs listed as unsettled (their agent fell silent while it had them) or in-doubt (the printer's
 last word is unknown): look at the printer's tray first. held makes it claimable again.`;
 
@@ -95,8 +98,10 @@ export const command: Command = {
     all: { type: "boolean" },
     root: { type: "string", multiple: true },
     "new-root-keys": { type: "string" },
-    url: { type: "string" },
     limit: { type: "string" },
+    name: { type: "string" },
+    replace: { type: "boolean" },
+    fingerprint: { type: "string" },
     ...TICKET_OPTIONS,
   },
   async run(invocation) {
@@ -158,28 +163,14 @@ const ACTIONS: Readonly<Record<string, Action>> = {
       return { id, state: decision };
     }),
   },
-  "agent add": { words: 1, options: ["url"], run: administer(addAgent) },
-  "agent list": {
-    words: 0,
-    options: [],
-    run: administer(async (admin, { terminal }) => {
-      const agents = (await admin.agents()).map((agent) => ({ ...agent, addedAt: iso(agent.addedAt) }));
-      for (const { name, enabled } of agents) {
-        terminal.line(`${name}${enabled ? "" : "  disabled"}`);
-      }
-      if (agents.length === 0) terminal.line("There are no agents.");
-      return { agents };
-    }),
-  },
-  "agent disable": {
+  "agent requests": { words: 0, options: [], run: administer(listRequests) },
+  "agent approve": {
     words: 1,
-    options: [],
-    run: administer(async (admin, { terminal }, [name = ""]) => {
-      await admin.disableAgent(name);
-      terminal.line(`agent ${name} disabled`);
-      return { agent: name, enabled: false };
-    }),
+    options: ["name", "replace", "fingerprint"],
+    run: administer(approveAgent),
   },
+  "agent list": { words: 0, options: [], run: administer(listAgents) },
+  "agent revoke": { words: 1, options: [], run: administer(revokeAgent) },
   "policy publish": { words: 1, options: [], run: administer(publishPolicy) },
   "policy show": { words: 0, options: [], run: administer(showPolicy) },
   "policy example": { words: 0, options: [], run: policyExample },
@@ -280,18 +271,6 @@ async function listJobs(admin: Administration, invocation: Invocation) {
   }
   if (jobs.length === 0) terminal.line("There are no jobs.");
   return { jobs };
-}
-
-async function addAgent(admin: Administration, invocation: Invocation, [name = ""]: readonly string[]) {
-  const { terminal } = invocation;
-  const { url, toml } = await admin.addAgent(name, textOption(invocation, "url"));
-  // With --json it is in the result alone: keys belong to one place.
-  if (!terminal.json) terminal.line(toml);
-  terminal.note(
-    `Store this as the agent's configuration, /etc/printgate/printgate.toml, with mode 0600. ` +
-      "It holds keys and cannot be printed again.",
-  );
-  return { agent: name, url, configuration: toml };
 }
 
 function enableUser(enabled: boolean): Run {

@@ -46,8 +46,8 @@ export const COMMAND_CODES = {
     next: "Call it with --help to see what it takes.",
   },
   "policy-not-taken": {
-    what: "This agent takes no policy: its configuration names no root of trust for it.",
-    next: "Set `policy_root` in [central] to what `printgate central agent add` prints.",
+    what: "This agent takes no policy: it was enrolled at a central server that had none.",
+    next: "Enrol it again with `printgate enrol --again` when the central server has a policy.",
   },
   "agent-silent": {
     what: "The agent's control socket is there, but its answer is none.",

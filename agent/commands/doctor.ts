@@ -1,19 +1,25 @@
+import { X509Certificate } from "node:crypto";
 import { systemClock } from "../../drivers/clock.ts";
 import { BrowseError } from "../../drivers/discovery/browse.ts";
 import { whereaboutsOf } from "../../drivers/discovery/follow-machine.ts";
 import { locate } from "../../drivers/discovery/locate.ts";
 import { silentLog } from "../../drivers/log.ts";
 import { PRINTER_CODES, type Printer, PrinterError, type PrinterState } from "../../drivers/printer.ts";
-import { printerOf } from "../agent.ts";
 import type { Config, PrinterConfig } from "../config/config.ts";
 import { type Check, check, checkClock, checkStorage } from "../health/doctor.ts";
 import { checkHost, type HostNeeds } from "../health/host.ts";
 import { printerNotes, whereaboutsInWords } from "../health/printer-notes.ts";
 import type { AgentStatus } from "../health/status.ts";
+import { bootId } from "../link/boot.ts";
 import { CentralLink } from "../link/client.ts";
+import { IdentityFolder } from "../link/enrolment/identity.ts";
+import { isDue, Renewal } from "../link/renewal.ts";
+import { printerOf } from "../printer-of.ts";
 import { type Command, EXIT } from "./command.ts";
 import { configOf, statusOf } from "./configured-agent.ts";
 
+/** A running agent renews within an hour; one that was off for long, soon after its start. */
+const OVERDUE_MS = 3 * 86_400_000;
 const MARK = { pass: "ok  ", warn: "warn", fail: "FAIL", skip: "-   " } as const;
 
 export const command: Command = {
@@ -23,7 +29,7 @@ usage: printgate doctor [--config FILE]
 
   --config FILE  the configuration (default: $PRINTGATE_CONFIG, else /etc/printgate/printgate.toml)
 
-Checks configuration, storage, central server (TLS, key pins, bearer key), clock, each printer and, where the agent
+Checks configuration, storage, central server (TLS, key pins, certificate), clock, each printer and, where the agent
 runs, each reader; then this machine: kernel, user, udev rules, keys of readers kept from the console, time server, swap,
 file system, power, ports, hardware watchdog, journal. A row with - cannot be told here, or nothing needs it. Prints nothing and changes nothing. Exit code 0 when nothing failed.`,
   options: { config: { type: "string" } },
@@ -37,29 +43,42 @@ file system, power, ports, hardware watchdog, journal. A row with - cannot be to
       if (done.next !== undefined) terminal.line(`      → ${done.next}`);
     };
     const clock = systemClock;
-    const { stateDir, name } = config.agent;
+    const { stateDir } = config.agent;
     add({
       name: "configuration",
       result: "pass",
-      evidence: `agent ${name}, ${config.printers.length} printer(s), ${config.readers.length} reader(s)`,
+      evidence: `${config.printers.length} printer(s), ${config.readers.length} reader(s)`,
     });
     add(await checkStorage(stateDir, clock));
 
     let serverTime: string | undefined;
-    const link = new CentralLink({ ...config.central, clock, log: silentLog });
     add(
       await check("central server", async () => {
-        const start = clock.monotonic();
-        const self = await link.self(signal);
-        serverTime = self.serverTime;
-        const ms = (clock.monotonic() - start).toFixed(1);
-        return {
-          result: "pass",
-          evidence: `${config.central.url} knows this agent as ${self.name}; connected, pinned and answered in ${ms} ms`,
-        };
+        const folder = new IdentityFolder(stateDir);
+        const identity = await folder.load();
+        // What the agent connects as; only the agent itself renews it.
+        const { client } = new Renewal({ folder, identity, clock, log: silentLog });
+        const url = config.central.url ?? identity.url;
+        const link = new CentralLink({ ...identity.trust, url, client, boot: await bootId(), clock, log: silentLog });
+        try {
+          const start = clock.monotonic();
+          const self = await link.self(signal);
+          serverTime = self.serverTime;
+          const ms = (clock.monotonic() - start).toFixed(1);
+          const until = new X509Certificate(client.certificate).validToDate.toISOString().slice(0, 10);
+          const evidence = `${url} knows this agent as ${self.name}; connected, pinned and answered in ${ms} ms; certificate until ${until}`;
+          return isDue(client.certificate, Date.parse(serverTime) - OVERDUE_MS)
+            ? {
+                result: "warn",
+                evidence,
+                next: "It should have been renewed: look at the running agent's log for why not.",
+              }
+            : { result: "pass", evidence };
+        } finally {
+          await link.stop();
+        }
       }),
     );
-    await link.stop();
     add(await checkClock(clock, serverTime));
 
     for (const settings of config.printers) {

@@ -1,6 +1,7 @@
 import { codeOf } from "../../drivers/coded-error.ts";
 import { controlSocketPath, type ShownPolicy } from "../agent.ts";
 import { askPolicy } from "../health/control-socket.ts";
+import { IdentityFolder } from "../link/enrolment/identity.ts";
 import { differenceLine, differences } from "../policy/diff.ts";
 import { DEFAULT_SETTINGS } from "../protocol/policy.ts";
 import { shownSettings } from "./central-policy.ts";
@@ -28,8 +29,10 @@ Exit code 0 when a policy is in force and its time is not over, else 1.`,
     if (from !== undefined && (options.diff !== true || (from !== "defaults" && from !== "previous")))
       throw new CommandError("usage", "--from takes defaults or previous, and goes with --diff");
     const config = await configOf(invocation);
-    const path = controlSocketPath(config.agent.stateDir);
-    const shown = await asked(path, config.central.policyRoot !== undefined);
+    const { stateDir } = config.agent;
+    const path = controlSocketPath(stateDir);
+    const { granted } = await new IdentityFolder(stateDir).load();
+    const shown = await asked(path, granted.policyRoot !== undefined);
     const { summary, settings, previous, trial, undone } = shown;
     terminal.line(`policy ${policyInWords(summary)}`);
     if (summary.error !== undefined) terminal.line(`  ! ${summary.error.what} ${summary.error.next}`);

@@ -29,12 +29,14 @@ Exit code 0 when the agent is ready, 1 when something is wrong or it does not ru
 function describe(status: AgentStatus, verdict: ReturnType<typeof verdictOf>): string[] {
   const { central, readers, printers, ledger, taps, policy } = status;
   const trip = central.roundTripMs === undefined ? "" : `, ${central.roundTripMs.toFixed(1)} ms`;
+  const until =
+    central.certificateUntil === undefined ? "" : `, certificate until ${central.certificateUntil.slice(0, 10)}`;
   return [
     verdict.line,
     ...verdict.problems.map((text) => `  ! ${text}`),
     "",
     `agent    ${status.name} ${status.version}, pid ${status.pid}, up ${duration(status.uptimeMs)}, ${status.memoryMiB} MiB`,
-    `central  ${central.status}${trip}`,
+    `central  ${central.status}${trip}${until}`,
     ...(policy === undefined ? [] : [`policy   ${policyInWords(policy)}`]),
     ...readers.flatMap((r) => {
       const last = r.lastReadAgoMs === undefined ? "no card yet" : `last card ${duration(r.lastReadAgoMs)} ago`;

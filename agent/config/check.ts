@@ -8,7 +8,7 @@ import type { KeyLines, KeyPath } from "../settings/key-lines.ts";
 import { nearest } from "../settings/nearest.ts";
 import type { ConfigCode, ConfigProblem } from "./config-error.ts";
 import { SCBK_PLACEHOLDER } from "./reader-keys.ts";
-import { type Checked, PLACEHOLDER, Schema } from "./schema.ts";
+import { type Checked, Schema } from "./schema.ts";
 
 export type TomlTable = Readonly<Record<string, unknown>>;
 
@@ -123,7 +123,7 @@ function wrong(path: KeyPath, value: unknown, message: string, options: readonly
 
 function placeholders(value: unknown, path: KeyPath): Finding[] {
   if (typeof value === "string") {
-    if (!value.includes(PLACEHOLDER) && value !== SCBK_PLACEHOLDER) return [];
+    if (value !== SCBK_PLACEHOLDER) return [];
     return [{ code: "config-placeholder", path, message: "is still the example's text" }];
   }
   if (Array.isArray(value)) return value.flatMap((element: unknown, index) => placeholders(element, [...path, index]));
@@ -150,7 +150,6 @@ function together(raw: TomlTable): Finding[] {
     ...printers.flatMap((printer, index) => ofPrinter(printer, ["printer", index])),
     ...readers.flatMap((reader, index) => ofReader(reader, ["reader", index], printerNames)),
     ...readers.flatMap((reader, index) => ofKeypad(reader, ["reader", index], readers)),
-    ...backupPin(raw),
   ];
 }
 
@@ -343,10 +342,4 @@ function larger(a: unknown, b: unknown): boolean {
 function isLoopback(listen: string): boolean {
   const host = listen.slice(0, Math.max(0, listen.lastIndexOf(":")));
   return host === "localhost" || host === "[::1]" || (isIP(host) === 4 && host.startsWith("127."));
-}
-
-function backupPin(raw: TomlTable): Finding[] {
-  const pins = at(raw, ["central", "key_pins"]);
-  if (!Array.isArray(pins) || pins.length < 2 || new Set(pins).size === pins.length) return [];
-  return [{ code: "config-conflict", path: ["central", "key_pins"], message: "the same pin twice is no backup" }];
 }

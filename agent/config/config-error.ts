@@ -39,7 +39,7 @@ export const CONFIG_CODES = {
   },
   "config-placeholder": {
     what: "A value of the example was not replaced.",
-    next: "Run `printgate central agent add NAME` on the central server and copy what it prints.",
+    next: "Put the real value there; `printgate config example` says what each key is for.",
   },
   "config-duplicate": {
     what: "Two readers or printers have the same name, or two readers use the same device.",

@@ -7,9 +7,9 @@ import type { Checked } from "./schema.ts";
 
 type Camel<S extends string> = S extends `${infer Head}_${infer Tail}` ? `${Head}${Capitalize<Camel<Tail>>}` : S;
 type CamelKeys<T> = T extends unknown ? { readonly [K in keyof T & string as Camel<K>]: T[K] } : never;
-/** `stateDir`, `logLevel`, `spoolRamMib`, `snmpTraps`, `name`. */
+/** `stateDir`, `logLevel`, `spoolRamMib`, `snmpTraps`. */
 export type AgentConfig = CamelKeys<Checked["agent"]>;
-/** `url`, `ca`, `keyPins`, `bearerKey`, and `cardKey` and `manifestKey` as 32 bytes each. */
+/** `url`, where it is not the one of the enrolment. */
 export type CentralConfig = CamelKeys<Checked["central"]>;
 export type SnmpConfig = CamelKeys<NonNullable<Checked["printer"][number]["snmp"]> & { readonly host: string }>;
 /** `snmp` is undefined where the printer is not to be asked. */

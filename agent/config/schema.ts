@@ -1,34 +1,14 @@
-import { X509Certificate } from "node:crypto";
 import * as z from "zod/mini";
 import { QUIRK_NAMES } from "../../drivers/printers/ipp/quirks.ts";
 import { AUTH_PROTOCOLS, PRIV_PROTOCOLS } from "../../drivers/printers/snmp/access.ts";
 import { KEY_PIN, TLS_RELAXATIONS } from "../../drivers/transports/tls.ts";
-import { ROOT_ANCHOR } from "../protocol/root.ts";
-import {
-  base64Key,
-  demand,
-  flag,
-  hostAndPort,
-  key,
-  line,
-  list,
-  name,
-  oneOf,
-  parsed,
-  path,
-  text,
-  whole,
-} from "../settings/key.ts";
+import { demand, flag, hostAndPort, key, line, list, name, oneOf, parsed, path, text, whole } from "../settings/key.ts";
 import { READERS } from "./reader-keys.ts";
 
 /**
  * Every key of the configuration: its form, unit, default and documentation, once. What validates a file, what
  * `config example` prints and what the program gets all come from here.
  */
-
-/** In the example: what stands for values that only the central server knows. */
-export const PLACEHOLDER = "printed by: printgate central agent add NAME";
-const PASTE = JSON.stringify(PLACEHOLDER);
 
 const keyPins = (least: number, form: string) =>
   list(form, text("sha256/ and 44 characters of base64", KEY_PIN), least);
@@ -47,16 +27,9 @@ const origin = (form: string) =>
     return value;
   });
 
-const certificates = () =>
-  parsed("one or more certificates in PEM", (pem) => {
-    demand(new X509Certificate(pem).raw.length > 0);
-    return pem;
-  });
-
 const Agent = z.strictObject({
-  name: key(name(), { doc: "The name under which the central server knows this agent.", example: '"lobby"' }),
   state_dir: key(z._default(path(), "/var/lib/printgate"), {
-    doc: "Where the agent keeps what must survive a restart, such as the ledger.",
+    doc: "Where the agent keeps what must survive a restart, such as the ledger and, in `identity`, its keys.",
   }),
   log_level: key(z._default(oneOf(["debug", "info", "warn", "error"]), "info"), {
     doc: "The least important entries of the log.",
@@ -73,44 +46,10 @@ const Agent = z.strictObject({
 });
 
 const Central = z.strictObject({
-  url: key(origin("https:// with a host and, if need be, a port, and nothing more"), {
-    doc: "Where the central server answers. Only https.",
-    example: PASTE,
-  }),
-  ca: key(certificates(), {
-    doc: "The certificate authority of the central server; no other is trusted.",
-    example: PASTE,
-  }),
-  key_pins: key(keyPins(2, "two or more key pins, at least one of them a backup"), {
-    doc: "SHA-256 of the TLS public keys that the central server may have; the second is its backup.",
-    example: `[${PASTE}, ${PASTE}]`,
-  }),
-  bearer_key: key(
-    // RFC 6750 2.1
-    text(
-      "16 to 500 of A-Z, a-z, 0-9, `-`, `.`, `_`, `~`, `+`, `/`; `=` at the end only",
-      /^[A-Za-z0-9._~+/-]{16,500}=*$/,
-    ),
-    {
-      doc: "What this agent shows to the central server.",
-      example: PASTE,
-      secret: true,
-    },
-  ),
-  card_key: key(base64Key(32), {
-    doc: "The site's key for card tokens: card numbers leave the process only as HMAC-SHA-256 under it.",
-    example: PASTE,
-    secret: true,
-  }),
-  manifest_key: key(base64Key(32), {
-    doc: "The central server's Ed25519 public key that verifies the manifests of documents.",
-    example: PASTE,
-  }),
-  policy_root: key(z.optional(text("a root's version, a dot, and 43 characters of base64url", ROOT_ANCHOR)), {
-    doc: "The root document that the central server's policies go back to: its version and hash.",
-    otherwise: "no policy is taken, and the defaults hold",
-    example: PASTE,
-    shown: true,
+  url: key(z.optional(origin("https:// with a host and, if need be, a port, and nothing more")), {
+    doc: "Where the central server answers, if not where this agent was enrolled. It is trusted by what the enrolment brought.",
+    otherwise: "the address given to `printgate enrol`",
+    example: '"https://print.example.org:8631"',
   }),
 });
 
@@ -211,9 +150,9 @@ const Printer = z.strictObject({
 });
 
 export const Schema = z.strictObject({
-  agent: key(Agent, { doc: "This agent." }),
-  central: key(Central, {
-    doc: "The central server. `printgate central agent add NAME` prints this table; copy it here as it is.",
+  agent: key(z.prefault(Agent, {}), { doc: "This agent." }),
+  central: key(z.prefault(Central, {}), {
+    doc: "The central server. `printgate enrol --server URL` makes this device one of its agents; nothing of that is written here.",
   }),
   printer: key(
     z

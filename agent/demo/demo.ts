@@ -72,6 +72,9 @@ export class Demo {
         printerUri: printerUri ?? mfd?.uri ?? "",
         ...(printerKeyPin === undefined ? {} : { printerKeyPins: [printerKeyPin] }),
         traced: (trace, stage) => demo.#traced(trace, stage),
+        enrolled: (fingerprint) => {
+          say(line(performance.now() - started, `the agent asks to be enrolled; both sides show ${fingerprint}`));
+        },
       });
     } catch (error) {
       await demo.stop();

@@ -7,6 +7,7 @@ import { Agent, type AgentOptions } from "../agent.ts";
 import { Administration } from "../central/administration.ts";
 import { CentralServer, type CentralServerOptions } from "../central/server.ts";
 import { loadConfig } from "../config/config.ts";
+import { enrol } from "./enrolled.ts";
 import { VirtualReader } from "./virtual-reader.ts";
 
 export interface SiteOptions {
@@ -15,6 +16,8 @@ export interface SiteOptions {
   readonly printerUri: string;
   readonly printerKeyPins?: readonly string[];
   readonly traced?: NonNullable<AgentOptions["traced"]>;
+  /** Hears the fingerprint that both sides showed when the agent was enrolled. */
+  readonly enrolled?: (fingerprint: string) => void;
   readonly central?: Omit<CentralServerOptions, "dataDir" | "port" | "log">;
 }
 
@@ -51,8 +54,11 @@ export class DemoSite {
       try {
         await administration.addUser(PERSON, "Ada Lovelace");
         await administration.addCard(PERSON, CARD);
-        const { toml } = await administration.addAgent("demo", `https://localhost:${central.port}`);
-        await writeFile(site.configPath, site.#configuration(toml), { mode: 0o600 });
+        const stateDir = join(folder, "state");
+        await mkdir(stateDir, { mode: 0o700 });
+        const url = `https://localhost:${central.port}`;
+        await enrol(administration, { url, stateDir, name: "demo", compared: options.enrolled });
+        await writeFile(site.configPath, site.#configuration(stateDir), { mode: 0o600 });
         await site.startAgent();
         return site;
       } catch (error) {
@@ -123,9 +129,11 @@ export class DemoSite {
     await rm(this.folder, { recursive: true, force: true });
   }
 
-  #configuration(fromCentral: string): string {
+  #configuration(stateDir: string): string {
     const { printerUri, printerKeyPins = [] } = this.#options;
-    return `${fromCentral.replace("[agent]\n", `[agent]\nstate_dir = ${JSON.stringify(join(this.folder, "state"))}\n`)}
+    return `[agent]
+state_dir = ${JSON.stringify(stateDir)}
+
 [[printer]]
 name = "mfd"
 uri = ${JSON.stringify(printerUri)}

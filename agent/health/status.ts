@@ -55,6 +55,8 @@ export interface AgentStatus {
     readonly status: "connected" | "disconnected" | "unknown";
     readonly error?: ShownError;
     readonly roundTripMs?: number;
+    /** RFC 3339; it is renewed when a third of its time is left. */
+    readonly certificateUntil?: string;
     readonly counters: Counts;
   };
   /** Absent where no policy is taken. */

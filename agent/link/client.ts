@@ -1,11 +1,10 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { Socket } from "node:net";
 import type * as z from "zod/mini";
-import type { Clock } from "../../drivers/clock.ts";
-import type { Log } from "../../drivers/log.ts";
 import type { HttpRequest } from "../../drivers/transports/http-client.ts";
 import { KeyPinMismatch, keyPinOf, openTls } from "../../drivers/transports/tls.ts";
-import { CLAIM_HEADER, paths } from "../protocol/paths.ts";
+import { CertificateAnswer } from "../protocol/enrolment.ts";
+import { BOOT_HEADER, CLAIM_HEADER, paths } from "../protocol/paths.ts";
 import { RootEnvelope } from "../protocol/root.ts";
 import {
   AgentClaims,
@@ -23,61 +22,16 @@ import { type EventListener, EventsReply } from "./events.ts";
 import { KeepWarm } from "./keep-warm.ts";
 import { Line, type LineExchange } from "./line.ts";
 import { LINK_CODES, type LinkCode, LinkError } from "./link-error.ts";
+import {
+  type CentralLinkOptions,
+  DEADLINES,
+  type Deadlines,
+  type LinkCounters,
+  type LinkState,
+  type Operation,
+} from "./link-options.ts";
 import { type ClaimLost, JsonReply, MAX_SMALL_JSON_BYTES } from "./reply.ts";
-import { checkedSettings, type LinkSettings } from "./settings.ts";
-
-/** In ms; each covers a retry too. */
-export interface Deadlines {
-  readonly connect: number;
-  readonly tap: number;
-  readonly outcome: number;
-  readonly lease: number;
-  readonly claims: number;
-  readonly self: number;
-  readonly policy: number;
-  readonly root: number;
-  readonly eventsHead: number;
-  readonly documentHead: number;
-  readonly documentPiece: number;
-}
-
-const DEADLINES: Deadlines = {
-  connect: 5_000,
-  tap: 5_000,
-  outcome: 10_000,
-  lease: 5_000,
-  claims: 10_000,
-  self: 5_000,
-  policy: 10_000,
-  root: 10_000,
-  eventsHead: 10_000,
-  documentHead: 10_000,
-  documentPiece: 15_000,
-};
-
-export interface CentralLinkOptions extends LinkSettings {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly deadlines?: Partial<Deadlines>;
-  /** While pins are on trial: called with the pin of each connection on which the server gave an answer. */
-  readonly worked?: (pin: string) => void;
-}
-
-export interface LinkState {
-  /** `connected`: the last exchange got an answer of the central server that can be used. */
-  readonly status: "connected" | "disconnected" | "unknown";
-  /** Of the status, in ms since the epoch by this machine's clock; `at` too. */
-  readonly since: number;
-  readonly lastError?: { readonly code: LinkCode; readonly detail: string; readonly at: number };
-  /** From a request on an open connection to its whole answer, in ms. */
-  readonly roundTripMs?: number;
-  /** What to add to this machine's clock to get the server's, in ms; good to half a round trip. */
-  readonly clockOffsetMs?: number;
-}
-
-export type LinkCounters = Readonly<Record<LinkCode | "requests" | "retries" | "connections", number>>;
-
-type Operation = "tap" | "outcome" | "lease" | "claims" | "self" | "policy" | "root" | "events" | "document";
+import { type ClientIdentity, checkedSettings } from "./settings.ts";
 
 /** A request whose answer is JSON. */
 interface Question<T> {
@@ -106,6 +60,8 @@ const LINES = 6;
 const WARM_LINES = 2;
 /** These say nothing against the line: the server answered, or nobody asked it. */
 const STILL_CONNECTED: readonly LinkCode[] = ["link-claim-lost", "link-rate-limited", "link-nothing-there"];
+/** The server will not have this agent, or this certificate. */
+const REFUSALS: readonly LinkCode[] = ["link-refused", "link-revoked", "link-cloned", "link-certificate-expired"];
 
 /** The central server over pinned TLS. Every method ends by an answer or by a `LinkError`, within its deadline. */
 export class CentralLink {
@@ -119,6 +75,7 @@ export class CentralLink {
   /** Until when the server wants to hear no more of an operation, on the monotonic clock. */
   readonly #quietUntil = new Map<Operation, number>();
   readonly #counters: Record<keyof LinkCounters, number>;
+  #client: ClientIdentity;
   readonly #ca: string;
   #keyPins: readonly string[];
   #onTrial = false;
@@ -133,7 +90,8 @@ export class CentralLink {
     const { clock, deadlines } = options;
     this.#options = options;
     this.#deadlines = { ...DEADLINES, ...deadlines };
-    this.#headers = { authorization: `Bearer ${options.bearerKey}` };
+    this.#client = options.client;
+    this.#headers = { [BOOT_HEADER]: options.boot };
     const codes = Object.keys(LINK_CODES).map((code) => [code, 0]);
     this.#counters = { requests: 0, retries: 0, connections: 0, ...Object.fromEntries(codes) };
     this.#state = { status: "unknown", since: clock.wall() };
@@ -144,7 +102,7 @@ export class CentralLink {
         origin,
         clock,
         connect: async (signal) => {
-          const trusted = { ca: this.#ca, keyPins: this.#keyPins };
+          const trusted = { ca: this.#ca, keyPins: this.#keyPins, client: this.#client };
           const socket = await openTls(peer, trusted, this.#deadlines.connect, signal);
           const certificate = socket.getPeerX509Certificate();
           const pin = certificate === undefined ? "" : keyPinOf(certificate);
@@ -232,6 +190,24 @@ export class CentralLink {
   self(signal?: AbortSignal): Promise<AgentSelf> {
     const took = (self: AgentSelf, exchange: LineExchange) => this.#measured(self, exchange);
     return this.#ask({ ...SELF, took }, this.#controlLine(), signal);
+  }
+
+  /** A certificate for the key of this request (PKCS #10, base64url). */
+  certificate(csr: string, signal?: AbortSignal): Promise<CertificateAnswer> {
+    const question = { operation: "certificate", path: paths.certificate, answer: CertificateAnswer } as const;
+    return this.#ask({ ...question, body: { csr } }, this.#controlLine(), signal);
+  }
+
+  /**
+   * Everything from now on is asked as this one; what is under way ends on its old connection.
+   * Resolves when the server has answered to it, on both warm connections; rejects with a `LinkError`.
+   */
+  async adopt(client: ClientIdentity): Promise<void> {
+    this.#client = client;
+    for (const line of this.#lines) line.renew();
+    await this.warm();
+    // The event stream has no end to wait for, and whoever follows it comes back and resumes.
+    this.#peers.get(this.#eventLine)?.socket.destroy();
   }
 
   /** The policy in force and its entity tag; undefined where it is the one of `etag`. */
@@ -365,11 +341,9 @@ export class CentralLink {
     if (peer !== undefined) this.#options.worked?.(peer.pin);
   }
 
-  /** What the server said went into the error's detail; a server that repeats the key must not get it into a log. */
   #failed(operation: Operation, raw: LinkError): LinkError {
-    const { clock, bearerKey } = this.#options;
-    const tells = raw.detail.toLowerCase().includes(bearerKey.toLowerCase());
-    const error = this.#counted(tells ? new LinkError(raw.code, "(held the key)", raw.retryAfterMs) : raw);
+    const { clock, heard } = this.#options;
+    const error = this.#counted(raw);
     const { code, detail, retryAfterMs = 0 } = error;
     if (code === "link-given-up") return error;
     // For this operation alone: a lease must be renewed even when taps are too many.
@@ -378,6 +352,7 @@ export class CentralLink {
     if (operation === "events") return error;
     this.#state = { ...this.#state, lastError: { code, detail, at: clock.wall() } };
     this.#become(STILL_CONNECTED.includes(code) ? "connected" : "disconnected");
+    if (REFUSALS.includes(code)) heard?.({ refusal: error });
     return error;
   }
 
@@ -393,6 +368,7 @@ export class CentralLink {
     const roundTripMs = exchange.elapsedMs;
     const clockOffsetMs = Math.round(Date.parse(self.serverTime) + roundTripMs / 2 - this.#options.clock.wall());
     this.#state = { ...this.#state, roundTripMs, clockOffsetMs };
+    this.#options.heard?.({ serverTime: Date.parse(self.serverTime) });
   }
 }
 

@@ -34,11 +34,18 @@ export class Line {
   /** When the last exchange ended, on the monotonic clock. */
   lastUsed = Number.NEGATIVE_INFINITY;
   readonly options: LineOptions;
-  readonly #client: HttpClient;
+  #use: Use;
+  /** Connections that are replaced and still carry an exchange. */
+  readonly #retired = new Set<Use>();
 
   constructor(options: LineOptions) {
     this.options = options;
-    this.#client = new HttpClient(options.origin, {
+    this.#use = this.#newUse();
+  }
+
+  #newUse(): Use {
+    const { options } = this;
+    const client = new HttpClient(options.origin, {
       open: (signal) =>
         options.connect(signal).catch((error: unknown) => {
           throw connectErrorOf(error);
@@ -47,6 +54,20 @@ export class Line {
       keepAliveMs: 60_000,
       closed: options.closed,
     });
+    return { client, load: 0 };
+  }
+
+  /** Whatever is exchanged from now on is on a new connection. The old one ends when what is under way on it has. */
+  renew(): void {
+    const old = this.#use;
+    this.#use = this.#newUse();
+    this.#retired.add(old);
+    this.#endRetired(old);
+  }
+
+  #endRetired(use: Use): void {
+    if (use.load > 0 || !this.#retired.delete(use)) return;
+    void use.client.destroy();
   }
 
   exchange(
@@ -55,12 +76,26 @@ export class Line {
     signal: AbortSignal | undefined,
     receiver: Receiver,
   ): LineExchange {
-    return new LineExchange(this, this.#client, request, deadlineMs, signal, receiver);
+    const use = this.#use;
+    this.load += 1;
+    use.load += 1;
+    const ended = () => {
+      this.load -= 1;
+      use.load -= 1;
+      this.#endRetired(use);
+    };
+    return new LineExchange(this, use.client, request, deadlineMs, signal, receiver, ended);
   }
 
-  destroy(): Promise<void> {
-    return this.#client.destroy();
+  async destroy(): Promise<void> {
+    await Promise.all([this.#use, ...this.#retired].map(({ client }) => client.destroy()));
   }
+}
+
+/** A connection, and how many exchanges are under way or wait on it. */
+interface Use {
+  readonly client: HttpClient;
+  load: number;
 }
 
 /** A request on a line, with its deadline, its signal and at most one retry. */
@@ -73,6 +108,7 @@ export class LineExchange implements ReplySink {
   readonly #request: HttpRequest;
   readonly #signal: AbortSignal | undefined;
   readonly #receiver: Receiver;
+  readonly #ended: () => void;
   #http: HttpExchange | undefined;
   #retried = false;
   #over = false;
@@ -86,13 +122,14 @@ export class LineExchange implements ReplySink {
     deadlineMs: number,
     signal: AbortSignal | undefined,
     receiver: Receiver,
+    ended: () => void,
   ) {
+    this.#ended = ended;
     this.#line = line;
     this.#client = client;
     this.#request = request;
     this.#signal = signal;
     this.#receiver = receiver;
-    line.load += 1;
     this.deadline(deadlineMs);
     signal?.addEventListener("abort", this.#aborted, { once: true });
     if (signal?.aborted === true) this.#aborted();
@@ -137,7 +174,7 @@ export class LineExchange implements ReplySink {
     const now = this.#line.options.clock.monotonic();
     this.elapsedMs = now - this.#startedAt;
     this.reused = this.#http?.reused === true;
-    this.#line.load -= 1;
+    this.#ended();
     this.#line.lastUsed = now;
     this.#receiver.settle(this, error);
   }

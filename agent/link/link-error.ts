@@ -5,7 +5,7 @@ import { CertificateUntrusted, ConnectTimeout, KeyPinMismatch, KeyTooWeak } from
 export const LINK_CODES = {
   "link-settings-invalid": {
     what: "The configuration of the central server cannot be used.",
-    next: "Correct the named setting, or print a fresh configuration with `printgate central agent add`.",
+    next: "Correct the named setting, or enrol the agent anew with `printgate enrol --again`.",
   },
   "link-unreachable": {
     what: "The central server cannot be reached, or the connection to it broke.",
@@ -21,15 +21,15 @@ export const LINK_CODES = {
   },
   "link-untrusted-certificate": {
     what: "The certificate of the central server is not trusted.",
-    next: "Check this machine's clock, then the server's certificate: issuer, dates, its RSA key (2048 bits or more), and the host name in the configuration.",
+    next: "Check this machine's clock, then the server's certificate: issuer, dates, its RSA key (2048 bits or more), and the host name in the address.",
   },
   "link-key-not-pinned": {
     what: "The central server's certificate is in order but its key is none of the pinned ones.",
-    next: "If the server was given a new key on purpose, add its pin to the configuration; if not, somebody may be in between.",
+    next: "If the server was given a new key on purpose, publish its pin in the policy, or enrol the agent anew; if not, somebody may be in between.",
   },
   "link-redirected": {
     what: "The central server sent the agent elsewhere, where it does not go.",
-    next: "Put the address of the central server itself into the configuration; no proxy in front of it may redirect.",
+    next: "Enrol the agent at the address of the central server itself; no proxy in front of it may redirect.",
   },
   "link-bad-reply": {
     what: "The central server answered something that this agent does not understand.",
@@ -40,8 +40,20 @@ export const LINK_CODES = {
     next: "Bring agent and central server to the same version, and check that no proxy answers in the server's place.",
   },
   "link-refused": {
-    what: "The central server does not accept this agent's key.",
-    next: "Check on the central server that the agent is enabled, and that the configuration holds its current key.",
+    what: "The central server does not know this agent's certificate.",
+    next: "Check that the address is this agent's own central server; if it is, enrol it anew: `printgate enrol --again`.",
+  },
+  "link-revoked": {
+    what: "A person has taken this agent's right to connect away.",
+    next: "If it should be an agent again, enrol it anew: `printgate enrol --again`, and approve it with --replace.",
+  },
+  "link-cloned": {
+    what: "Another device uses this agent's key: the SD card was copied. The central server refuses both.",
+    next: "Find and wipe the copy, then enrol the right device anew: `printgate enrol --again`, and approve it with --replace.",
+  },
+  "link-certificate-expired": {
+    what: "This agent's certificate has ended, as after months without power; it fetches the next one by itself.",
+    next: "Wait a minute; if it stays, enrol the agent anew: `printgate enrol --again`.",
   },
   "link-claim-lost": {
     what: "The central server no longer holds this job for this agent.",
@@ -70,11 +82,14 @@ export type LinkCode = keyof typeof LINK_CODES;
 export class LinkError extends codedError(LINK_CODES) {
   /** How long the server asked to wait, in ms, when it did. */
   readonly retryAfterMs: number | undefined;
+  /** The code of the server's problem, when it named one. */
+  readonly problem: string | undefined;
 
   /** There is no `cause`: what parsers and HTTP clients put into theirs quotes the reply, which may hold anything. */
-  constructor(code: LinkCode, detail = "", retryAfterMs?: number) {
+  constructor(code: LinkCode, detail = "", retryAfterMs?: number, problem?: string) {
     super(code, detail);
     this.retryAfterMs = retryAfterMs;
+    this.problem = problem;
   }
 }
 

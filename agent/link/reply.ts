@@ -3,7 +3,7 @@ import type * as z from "zod/mini";
 import { GatheredBytes } from "../../drivers/transports/gathered-bytes.ts";
 import type { ProblemCode } from "../protocol/problems.ts";
 import { Problem } from "../protocol/schema.ts";
-import { LinkError } from "./link-error.ts";
+import { type LinkCode, LinkError } from "./link-error.ts";
 
 /** A server may ask for silence for longer, but a person stands at the printer. */
 const MAX_RETRY_AFTER_MS = 60_000;
@@ -105,6 +105,12 @@ export class JsonReply {
  */
 export type ClaimLost = ReadonlySet<ProblemCode>;
 
+/** Each has a next step of its own. */
+const REFUSALS: Readonly<Record<string, LinkCode>> = {
+  "agent-revoked": "link-revoked",
+  "agent-cloned": "link-cloned",
+  "certificate-expired": "link-certificate-expired",
+};
 /** Of the server itself; a 404 without it may come from what stands in front of it. */
 const NOTHING_THERE: ProblemCode = "policy-none";
 
@@ -115,13 +121,15 @@ function statusError(
   claimLost: ReadonlySet<string> | undefined,
 ): LinkError {
   const detail = problem === "" ? `${status}` : `${status} ${problem}`;
-  if (claimLost?.has(problem)) return new LinkError("link-claim-lost", detail);
-  if (problem === NOTHING_THERE) return new LinkError("link-nothing-there", detail);
-  if (status === 401 || status === 403) return new LinkError("link-refused", detail);
-  if (status === 429)
-    return new LinkError("link-rate-limited", detail, retryAfterMs(headers) ?? DEFAULT_RETRY_AFTER_MS);
-  if (status >= 500) return new LinkError("link-server-error", detail, retryAfterMs(headers));
-  return new LinkError("link-bad-reply", detail);
+  const error = (code: LinkCode, waitMs?: number) => new LinkError(code, detail, waitMs, problem);
+  if (claimLost?.has(problem)) return error("link-claim-lost");
+  if (problem === NOTHING_THERE) return error("link-nothing-there");
+  const refusal = Object.hasOwn(REFUSALS, problem) ? REFUSALS[problem] : undefined;
+  if (refusal !== undefined && status === 403) return error(refusal);
+  if (status === 401 || status === 403) return error("link-refused");
+  if (status === 429) return error("link-rate-limited", retryAfterMs(headers) ?? DEFAULT_RETRY_AFTER_MS);
+  if (status >= 500) return error("link-server-error", retryAfterMs(headers));
+  return error("link-bad-reply");
 }
 
 /** RFC 9110 10.2.3, in seconds; the form with a date would need a clock that can be trusted. */

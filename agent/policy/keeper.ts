@@ -147,7 +147,7 @@ export class PolicyKeeper {
         failures += 1;
         waitMs = this.#failed(error, failures);
       }
-      await pause(clock, MIN_GAP_MS - (clock.monotonic() - asked), signal);
+      await pause(clock, Math.max(0, MIN_GAP_MS - (clock.monotonic() - asked)), signal);
       await this.#sleep(waitMs);
     }
   }

@@ -5,7 +5,7 @@ import { type Envelope, Manifest } from "./schema.ts";
 export const ENVELOPE_CODES = {
   "envelope-key-unknown": {
     what: "A message from the central server is signed with a key that this agent does not know.",
-    next: "Check that the agent's configuration is from this central server; print it anew with `printgate central agent add`.",
+    next: "Check that this agent is enrolled at the central server that it asks; if the server was made anew, enrol it again with `printgate enrol --again`.",
   },
   "envelope-signature-wrong": {
     what: "The signature of a message from the central server is wrong.",
@@ -25,7 +25,7 @@ export const ENVELOPE_CODES = {
   },
   "envelope-root-unknown": {
     what: "The central server's root document is not the one that this agent was set up to trust.",
-    next: "Check that the agent's configuration is from this central server: `policy_root` of [central] names the root.",
+    next: "Check that this agent is enrolled at the central server that it asks; if the server was made anew, enrol it again with `printgate enrol --again`.",
   },
 } as const satisfies CodeTable;
 

@@ -1,4 +1,12 @@
 import * as z from "zod/mini";
+import {
+  CertificateAnswer,
+  CertificateRequest,
+  EnrolmentAnswer,
+  EnrolmentContent,
+  EnrolmentOffer,
+  EnrolmentRequest,
+} from "./enrolment.ts";
 import { CLAIM_HEADER, paths } from "./paths.ts";
 import { Policy, PolicySettings } from "./policy.ts";
 import { PROBLEMS, type ProblemCode } from "./problems.ts";
@@ -36,7 +44,13 @@ export const PUBLISHED = {
   AgentClaims,
   AgentSelf,
   Base64Url,
+  CertificateAnswer,
+  CertificateRequest,
   Credential,
+  EnrolmentAnswer,
+  EnrolmentContent,
+  EnrolmentOffer,
+  EnrolmentRequest,
   Envelope,
   JobPassword,
   KeyId,
@@ -72,14 +86,20 @@ const json = (name: SchemaName) => ({ "application/json": { schema: ref(name) } 
 const body = (name: SchemaName) => ({ required: true, content: json(name) });
 const answer = (description: string, name: SchemaName) => ({ description, content: json(name) });
 
-/** What any request with a bearer key can be answered with. */
+/** What any request of an agent can be answered with. */
 const COMMON: readonly ProblemCode[] = [
   "not-an-agent",
+  "agent-revoked",
+  "agent-cloned",
+  "certificate-expired",
+  "boot-missing",
   "not-found",
   "method-not-allowed",
   "too-many-requests",
   "internal-error",
 ];
+/** Where no agent is known yet. */
+const ANYBODY: readonly ProblemCode[] = ["method-not-allowed", "too-many-requests", "internal-error"];
 const WITH_BODY: readonly ProblemCode[] = [...COMMON, "body-too-large", "body-not-json", "body-invalid"];
 
 /** One response per status; codes that share a status share its description. */
@@ -140,7 +160,7 @@ export function openapi() {
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: [{ url: "/" }],
-    security: [{ agentKey: [] }],
+    security: [{ agentCertificate: [] }],
     paths: {
       [paths.taps]: {
         post: {
@@ -203,6 +223,49 @@ export function openapi() {
           responses: { 200: answer("Oldest first.", "AgentClaims"), ...problems(COMMON) },
         },
       },
+      [paths.enrolment]: {
+        get: {
+          operationId: "enrolmentOffer",
+          summary: "What this server asks a new agent to trust; believed only when a person has compared",
+          security: [],
+          responses: { 200: answer("CA and key pins.", "EnrolmentOffer"), ...problems(ANYBODY) },
+        },
+      },
+      [paths.enrolments]: {
+        post: {
+          operationId: "enrol",
+          summary: "Ask to be enrolled; repeated unchanged, it tells what became of it",
+          security: [],
+          requestBody: body("EnrolmentRequest"),
+          responses: {
+            200: answer(
+              "Waits for a person, or approved: then `content` holds an EnrolmentContent.",
+              "EnrolmentAnswer",
+            ),
+            ...problems([
+              ...ANYBODY,
+              "body-too-large",
+              "body-not-json",
+              "body-invalid",
+              "csr-invalid",
+              "enrolment-changed",
+              "enrolment-over",
+            ]),
+          },
+        },
+      },
+      [paths.certificate]: {
+        post: {
+          operationId: "renewCertificate",
+          summary:
+            "A new certificate, for the same key or for a new one; the one before stays good until this one was used",
+          requestBody: body("CertificateRequest"),
+          responses: {
+            200: answer("The certificate.", "CertificateAnswer"),
+            ...problems([...WITH_BODY, "csr-invalid", "enrolment-changed"]),
+          },
+        },
+      },
       [paths.events]: {
         get: {
           operationId: "events",
@@ -252,10 +315,9 @@ export function openapi() {
     },
     components: {
       securitySchemes: {
-        agentKey: {
-          type: "http",
-          scheme: "bearer",
-          description: "The agent's bearer key, as `printgate central agent add` printed it.",
+        agentCertificate: {
+          type: "mutualTLS",
+          description: "The client certificate that the agent got when it was enrolled, and renews itself.",
         },
       },
       schemas: schemas(),

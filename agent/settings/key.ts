@@ -82,13 +82,6 @@ export function demand(condition: boolean): asserts condition {
   if (!condition) throw new TypeError("refused");
 }
 
-export const base64Key = (bytes: number) =>
-  parsed(`${bytes} bytes in base64url (${Math.ceil((bytes * 4) / 3)} characters)`, (text) => {
-    const key = Buffer.from(text, "base64url");
-    demand(key.length === bytes && key.toString("base64url") === text);
-    return key;
-  });
-
 export interface HostAndPort {
   readonly host: string;
   readonly port: number;

@@ -67,6 +67,8 @@ export interface PeerTrust {
   readonly keyPins: readonly string[];
   /** Nothing by default. */
   readonly allow?: readonly TlsRelaxation[];
+  /** PEM: what this side shows where the peer asks for a certificate. */
+  readonly client?: { readonly certificate: string; readonly key: string };
 }
 
 export interface PeerAddress {
@@ -91,9 +93,10 @@ export function openTls(
   timeoutMs: number,
   signal?: AbortSignal,
 ): Promise<TLSSocket> {
-  const { ca, allow = [] } = trust;
+  const { ca, allow = [], client } = trust;
   const socket = connectTls({
     ...connectionOptions(peer, allow),
+    ...(client === undefined ? {} : { cert: client.certificate, key: client.key }),
     ...(ca === undefined ? { rejectUnauthorized: false } : { ca, rejectUnauthorized: true }),
   });
   socket.setNoDelay(true);

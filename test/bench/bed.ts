@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
-import { parse } from "smol-toml";
 import { controlSocketPath } from "../../agent/agent.ts";
 import { Administration } from "../../agent/central/administration.ts";
+import { enrol } from "../../agent/demo/enrolled.ts";
 import { askStatus } from "../../agent/health/control-socket.ts";
 import type { PolicySettings } from "../../agent/protocol/policy.ts";
 import type { CentralNews, CentralReady, CentralSettings } from "./central.ts";
@@ -25,12 +25,18 @@ export interface BedOptions {
   readonly nodeOptions?: readonly string[];
 }
 
-/** What an agent's configuration says of the central server. */
-export interface CentralTable {
-  readonly url: string;
+/** What a bare script that plays agent trusts, shows and says. */
+export interface BareTls {
   readonly ca: string;
-  readonly bearer_key: string;
-  readonly card_key: string;
+  readonly cert: string;
+  readonly key: string;
+  readonly boot: string;
+}
+
+export interface BareAgent {
+  readonly url: string;
+  readonly tls: BareTls;
+  readonly cardKey: string;
 }
 
 /** Of one tap, in ms from its read. */
@@ -47,7 +53,7 @@ export class Bed {
   readonly config: string;
   readonly stateDir: string;
   /** For a script that plays agent. */
-  readonly bare: CentralTable;
+  readonly bare: BareAgent;
   readonly folder: string;
   /** Of every tap of the floor. */
   readonly floorStages: readonly Stages[];
@@ -83,8 +89,9 @@ export class Bed {
       const ports = await freePorts(readers);
       const stateDir = join(folder, "state");
       const config = join(folder, "printgate.toml");
-      const { toml } = await admin.addAgent("agent", url);
-      await writeFile(config, configuration(toml, stateDir, printer.uri, ports), { mode: 0o600 });
+      await mkdir(stateDir, { mode: 0o700 });
+      await enrol(admin, { url, stateDir, name: "agent" });
+      await writeFile(config, configuration(stateDir, printer.uri, ports), { mode: 0o600 });
       const agent = await AgentProcess.start(bundle, config, nodeOptions);
       closers.push(() => agent.stop());
       const taps: Socket[] = [];
@@ -92,12 +99,12 @@ export class Bed {
       closers.push(() => {
         for (const socket of taps) socket.destroy();
       });
-      const bare = parse((await admin.addAgent("bare", url)).toml).central as unknown as CentralTable;
+      const bare = await bareAgent(admin, url, join(folder, "bare"));
       let floor: Socket | undefined;
       const floorStages: Stages[] = [];
       if (options.withFloor === true) {
         const settings: FloorSettings = {
-          ...{ url, ca: bare.ca, bearerKey: bare.bearer_key, cardKey: bare.card_key },
+          ...bare,
           ...{ printerPort: printer.port, file: join(folder, "floor.log") },
         };
         const script = await Script.start<FloorReady>("floor.ts", settings, (message) =>
@@ -121,7 +128,7 @@ export class Bed {
     agent: AgentProcess;
     config: string;
     stateDir: string;
-    bare: CentralTable;
+    bare: BareAgent;
     taps: readonly Socket[];
     floor: Socket | undefined;
     floorStages: readonly Stages[];
@@ -261,7 +268,14 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
-function configuration(fromCentral: string, stateDir: string, printerUri: string, ports: readonly number[]): string {
+async function bareAgent(admin: Administration, url: string, stateDir: string): Promise<BareAgent> {
+  await mkdir(stateDir, { mode: 0o700 });
+  const boot = randomBytes(16).toString("hex");
+  const { trust, granted, keys } = await enrol(admin, { url, stateDir, name: "bare", boot });
+  return { url, tls: { ca: trust.ca, cert: granted.certificate, key: keys.tls, boot }, cardKey: granted.cardKey };
+}
+
+function configuration(stateDir: string, printerUri: string, ports: readonly number[]): string {
   const agent = `[agent]\nstate_dir = ${JSON.stringify(stateDir)}\n`;
   const readers = ports.map(
     (port, index) => `
@@ -274,7 +288,7 @@ repeat_hold_ms = 0
 max_reads_per_10s = 10000
 `,
   );
-  return `${fromCentral.replace("[agent]\n", agent)}
+  return `${agent}
 [[printer]]
 name = "mfd"
 uri = ${JSON.stringify(printerUri)}

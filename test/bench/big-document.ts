@@ -83,7 +83,7 @@ export async function measureBigDocument(
 /** A fresh pipe for each run, whose document is claimed already. */
 function pipeOf({ bare }: Bed, printerPort: number): Promise<Script<PipeReady>> {
   return Script.start<PipeReady>("pipe.ts", {
-    ...{ url: bare.url, ca: bare.ca, bearerKey: bare.bearer_key, printerPort },
-    token: cardToken(Buffer.from(bare.card_key, "base64url"), cardOf(1)),
+    ...{ url: bare.url, tls: bare.tls, printerPort },
+    token: cardToken(Buffer.from(bare.cardKey, "base64url"), cardOf(1)),
   } satisfies PipeSettings);
 }

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { fdatasyncSync, openSync, writeSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { Client, type Dispatcher } from "undici";
+import { BOOT_HEADER } from "../../agent/protocol/paths.ts";
 import {
   boolean,
   integer,
@@ -15,6 +16,7 @@ import {
 import { decode, encode } from "../../drivers/printers/ipp/codec.ts";
 import type { IppAttribute } from "../../drivers/printers/ipp/message.ts";
 import { OPERATION } from "../../drivers/printers/ipp/tags.ts";
+import type { BareTls } from "./bed.ts";
 
 /**
  * The floor: what a bare script needs for the same requests, on connections that are open already. A line of TCP triggers
@@ -23,8 +25,7 @@ import { OPERATION } from "../../drivers/printers/ipp/tags.ts";
  */
 export interface FloorSettings {
   readonly url: string;
-  readonly ca: string;
-  readonly bearerKey: string;
+  readonly tls: BareTls;
   /** base64url */
   readonly cardKey: string;
   readonly printerPort: number;
@@ -47,14 +48,13 @@ interface Claimed {
 }
 
 process.once("disconnect", () => process.exit());
-process.once("message", async ({ url, ca, bearerKey, cardKey, printerPort, file }: FloorSettings) => {
+process.once("message", async ({ url, tls, cardKey, printerPort, file }: FloorSettings) => {
   const printer = `http://127.0.0.1:${printerPort}`;
   const printerUri = `ipp://127.0.0.1:${printerPort}/ipp/print`;
   const siteKey = Buffer.from(cardKey, "base64url");
-  const authorization = `Bearer ${bearerKey}`;
   const settings = { keepAliveTimeout: 100_000, keepAliveMaxTimeout: 100_000 };
-  const central = new Client(url, { ...settings, connect: { ca } });
-  const documents = new Client(url, { ...settings, connect: { ca } });
+  const central = new Client(url, { ...settings, connect: { ...tls } });
+  const documents = new Client(url, { ...settings, connect: { ...tls } });
   const polls = new Client(printer, settings);
   const ledger = openSync(file, "a", 0o600);
   const record = Buffer.alloc(300, "x");
@@ -71,7 +71,8 @@ process.once("message", async ({ url, ca, bearerKey, cardKey, printerPort, file 
     if (reply.statusCode !== 200) throw new Error(`${method} ${path}: HTTP ${reply.statusCode}`);
     return Buffer.from(await reply.body.arrayBuffer());
   };
-  const json = { authorization, "content-type": "application/json" };
+  const own = { [BOOT_HEADER]: tls.boot };
+  const json = { ...own, "content-type": "application/json" };
   const ipp = { "content-type": "application/ipp" };
   const message = (code: number, ...attributes: IppAttribute[]) =>
     encode({
@@ -107,7 +108,7 @@ process.once("message", async ({ url, ca, bearerKey, cardKey, printerPort, file 
     const { jobId, claimId } = claim;
     stage("answered");
     const document = await send(documents, "GET", `/v1/jobs/${jobId}/document`, {
-      authorization,
+      ...own,
       "printgate-claim": claimId,
     });
     stage("fetched");
@@ -138,7 +139,7 @@ process.once("message", async ({ url, ca, bearerKey, cardKey, printerPort, file 
     await send(central, "POST", `/v1/jobs/${jobId}/outcome`, json, JSON.stringify(outcome));
   };
 
-  for (const client of [central, documents]) await send(client, "GET", "/v1/agents/self", { authorization });
+  for (const client of [central, documents]) await send(client, "GET", "/v1/agents/self", own);
   await send(polls, "POST", "/ipp/print", ipp, message(OPERATION.getPrinterAttributes));
   await openSpare();
   const server = createServer({ noDelay: true }, (socket) => {

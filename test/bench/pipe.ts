@@ -3,12 +3,13 @@ import { once } from "node:events";
 import { type IncomingMessage, request as requestHttp } from "node:http";
 import { request as requestHttps } from "node:https";
 import { pipeline } from "node:stream/promises";
+import { BOOT_HEADER } from "../../agent/protocol/paths.ts";
+import type { BareTls } from "./bed.ts";
 
 /** A bare pipe: a document from the central server over TLS, straight to the printer in chunks. It checks nothing. */
 export interface PipeSettings {
   readonly url: string;
-  readonly ca: string;
-  readonly bearerKey: string;
+  readonly tls: BareTls;
   readonly token: string;
   readonly printerPort: number;
 }
@@ -19,8 +20,8 @@ export interface PipeReady {
 }
 
 process.once("disconnect", () => process.exit());
-process.once("message", async ({ url, ca, bearerKey, token, printerPort }: PipeSettings) => {
-  const authorization = `Bearer ${bearerKey}`;
+process.once("message", async ({ url, tls, token, printerPort }: PipeSettings) => {
+  const own = { [BOOT_HEADER]: tls.boot };
   const tap = {
     tapId: randomUUID(),
     at: new Date().toISOString(),
@@ -30,8 +31,8 @@ process.once("message", async ({ url, ca, bearerKey, token, printerPort }: PipeS
   };
   const asked = requestHttps(`${url}/v1/taps`, {
     method: "POST",
-    ca,
-    headers: { authorization, "content-type": "application/json" },
+    ...tls,
+    headers: { ...own, "content-type": "application/json" },
   }).end(JSON.stringify(tap));
   const [reply] = (await once(asked, "response")) as [IncomingMessage];
   const answer = JSON.parse(Buffer.concat(await reply.toArray()).toString()) as { jobs: { payload: string }[] };
@@ -40,8 +41,8 @@ process.once("message", async ({ url, ca, bearerKey, token, printerPort }: PipeS
   process.send?.({ jobId } satisfies PipeReady);
   await once(process, "message");
   const get = requestHttps(`${url}/v1/jobs/${jobId}/document`, {
-    ca,
-    headers: { authorization, "printgate-claim": claimId },
+    ...tls,
+    headers: { ...own, "printgate-claim": claimId },
   }).end();
   const [document] = (await once(get, "response")) as [IncomingMessage];
   const post = requestHttp({ method: "POST", port: printerPort, host: "127.0.0.1", path: "/raw" });

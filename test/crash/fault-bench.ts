@@ -7,6 +7,7 @@ import { Administration } from "../../agent/central/administration.ts";
 import { CentralServer } from "../../agent/central/server.ts";
 import type { JobState } from "../../agent/central/store.ts";
 import { loadConfig } from "../../agent/config/config.ts";
+import { enrol } from "../../agent/demo/enrolled.ts";
 import { VirtualMfd } from "../../agent/demo/mfd.ts";
 import { MFD_FAULTS, talkOf } from "../../agent/demo/mfd-faults.ts";
 import { VirtualReader } from "../../agent/demo/virtual-reader.ts";
@@ -84,10 +85,13 @@ export class FaultBench {
   async #install(): Promise<void> {
     await this.#administration.addUser(PERSON, "Ada Lovelace");
     await this.#administration.addCard(PERSON, CARD);
-    const { toml } = await this.#administration.addAgent("lobby", `https://localhost:${this.#gate.port}`);
-    const stateDir = `state_dir = ${JSON.stringify(join(this.#folder, "state"))}`;
+    const stateDir = join(this.#folder, "state");
+    await mkdir(stateDir, { mode: 0o700 });
+    await enrol(this.#administration, { url: `https://localhost:${this.#gate.port}`, stateDir, name: "lobby" });
     const configPath = join(this.#folder, "printgate.toml");
-    const text = `${toml.replace("[agent]\n", `[agent]\n${stateDir}\n`)}
+    const text = `[agent]
+state_dir = ${JSON.stringify(stateDir)}
+
 [[printer]]
 name = "mfd"
 uri = "${this.#mfd.uri}"

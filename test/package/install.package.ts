@@ -101,10 +101,7 @@ test("runs as its user with nothing but the package: version, example, addons, d
 test("finds its configuration where the units and the man page say, and heals its owner and mode", async () => {
   await told("printgate central init --data /var/lib/printgate-central", "printgate-central");
   await told(
-    "printgate central agent add lobby --data /var/lib/printgate-central >/etc/printgate/printgate.toml 2>/dev/null",
-  );
-  await told(
-    `printf '[[printer]]\\nname = "mfd-1"\\nuri = "ipp://127.0.0.1/ipp/print"\\n' >>/etc/printgate/printgate.toml`,
+    `printf '[[printer]]\\nname = "mfd-1"\\nuri = "ipp://127.0.0.1/ipp/print"\\n' >/etc/printgate/printgate.toml`,
   );
   await told("systemd-tmpfiles --create printgate.conf");
   expect(await told("stat -c '%a %U' /etc/printgate/printgate.toml")).toBe("600 printgate");

@@ -1,5 +1,5 @@
 import { execFile, spawnSync } from "node:child_process";
-import { chmod, mkdir, readFile, stat, unlink, writeFile } from "node:fs/promises";
+import { chmod, readFile, rm, stat, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { isDeepStrictEqual, promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -58,9 +58,10 @@ const fileLimit: Shortage = {
 };
 
 const filler = (agent: AgentProcess, { stateDir }: Installed) => agent.seen(join(stateDir, "filler"));
-const MOUNTED = 'mount -t tmpfs -o size=64k none "$0"';
+/** With the identity: the agent was enrolled before. */
+const MOUNTED =
+  'cp -a "$0/identity" "$0.identity" && mount -t tmpfs -o size=96k,mode=0700 none "$0" && cp -a "$0.identity" "$0/identity"';
 const inNamespace = (script: string) => async (installed: Installed) => {
-  await mkdir(installed.stateDir, { recursive: true });
   return ["unshare", "-rm", "sh", "-c", `${script} && exec "$@"`, installed.stateDir];
 };
 const fullDisk: Shortage = {
@@ -152,7 +153,6 @@ describe("with a state folder that cannot be written", () => {
 
   test("the agent does not start, and run and doctor name the folder and the next step", async () => {
     const installed = await install("read-only");
-    await mkdir(installed.stateDir);
     await chmod(installed.stateDir, 0o500);
     const config = ["--json", "--config", installed.configPath];
     const started = await printgate(["run", ...config], plain);
@@ -179,6 +179,7 @@ describe("with a state folder that cannot be written", () => {
 
   test("neither does it where the folder cannot be made", async () => {
     const installed = await install("no-parent");
+    await rm(installed.stateDir, { recursive: true });
     await writeFile(installed.stateDir, "a file is in its place");
     const started = await printgate(["run", "--json", "--config", installed.configPath]);
     expect(started.code).toBe(1);

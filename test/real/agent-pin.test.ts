@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
@@ -7,6 +7,7 @@ import { Agent } from "../../agent/agent.ts";
 import { Administration } from "../../agent/central/administration.ts";
 import { CentralServer } from "../../agent/central/server.ts";
 import { loadConfig } from "../../agent/config/config.ts";
+import { enrol } from "../../agent/demo/enrolled.ts";
 import { VirtualMfd } from "../../agent/demo/mfd.ts";
 import { VirtualReader } from "../../agent/demo/virtual-reader.ts";
 import type { TapTrace } from "../../agent/release/trace.ts";
@@ -78,12 +79,16 @@ beforeAll(async () => {
   await admin.addCard("ada", CARD);
   await admin.setPin("ada", true, PIN);
   await admin.setId("ada", ID);
-  const { toml } = await admin.addAgent("lobby", `https://localhost:${central.port}`);
   const configPath = join(folder, "lobby.toml");
-  const stateDir = JSON.stringify(join(folder, "state"));
+  const stateDir = join(folder, "state");
+  await mkdir(stateDir, { mode: 0o700 });
+  await enrol(admin, { url: `https://localhost:${central.port}`, stateDir, name: "lobby" });
   await writeFile(
     configPath,
-    `${toml.replace("[agent]\n", `[agent]\nstate_dir = ${stateDir}\nlog_level = "debug"\n`)}
+    `[agent]
+state_dir = ${JSON.stringify(stateDir)}
+log_level = "debug"
+
 [[printer]]
 name = "mfd"
 uri = "${mfd.uri}"

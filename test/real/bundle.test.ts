@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -80,9 +80,17 @@ test("central server and agent run from the bundle, with every lazy part of thei
   await output("central", "card", "add", "--user", "ada", "04A2B3C4D5");
   const server = printgate("central", "serve", "--listen", "127.0.0.1:0");
   const port = /:(\d+)/.exec((await line(server, "listening on")).replace(/.*127\.0\.0\.1/, ""))?.[1];
-  const toml = await output("central", "agent", "add", "lobby", "--url", `https://localhost:${port}`);
+  const state = join(folder, "state");
+  await mkdir(state, { mode: 0o700 });
+  const enrolling = printgate("enrol", "--server", `https://localhost:${port}`, "--state", state, "--json");
+  const [enrolled, shown] = [line(enrolling, '"enrolled"'), await line(enrolling, '"waiting"')];
+  const { claimCode, fingerprint } = JSON.parse(shown) as { claimCode: string; fingerprint: string };
+  await output("central", "agent", "approve", claimCode, "--name", "lobby", "--fingerprint", fingerprint);
+  expect(JSON.parse(await enrolled)).toMatchObject({ name: "lobby" });
   const config = join(folder, "lobby.toml");
-  const here = `${toml.replace("[agent]\n", `[agent]\nstate_dir = ${JSON.stringify(join(folder, "state"))}\n`)}
+  const here = `[agent]
+state_dir = ${JSON.stringify(state)}
+
 [[printer]]
 name = "mfd"
 uri = "ipp://127.0.0.1:9/ipp/print"

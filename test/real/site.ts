@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { Administration, type JobRequest } from "../../agent/central/administration.ts";
 import { CentralServer, type CentralServerOptions } from "../../agent/central/server.ts";
 import type { JobState } from "../../agent/central/store.ts";
+import { enrol } from "../../agent/demo/enrolled.ts";
 import { PolicySettings, type ReleaseMode } from "../../agent/protocol/policy.ts";
 import { decodeLog } from "../../agent/storage/append-log.ts";
 import { AgentProcess, freePort } from "./agent-process.ts";
@@ -104,15 +105,16 @@ export class Site {
 
   async install(setup: AgentSetup): Promise<Installed> {
     const { name = "lobby", mode = "all", centralPort = this.#port } = setup;
-    const { toml } = await this.administration.addAgent(name, `https://localhost:${centralPort}`);
-    if (mode === "newest") {
-      await this.administration.publishPolicy(PolicySettings.parse({ release: { newest_at: [name] } }));
-    }
     const stateDir = join(this.folder, `state-${name}`);
     const configPath = join(this.folder, `${name}.toml`);
     const controlSocket = join(stateDir, "control.sock");
     const readerPort = await freePort();
     const reader = setup.reader ?? `family = "tcp-line"\nlisten = "127.0.0.1:${readerPort}"`;
+    await mkdir(stateDir, { mode: 0o700 });
+    await enrol(this.administration, { url: `https://localhost:${this.#port}`, stateDir, name });
+    if (mode === "newest") {
+      await this.administration.publishPolicy(PolicySettings.parse({ release: { newest_at: [name] } }));
+    }
     const tables =
       setup.tables ??
       `[[printer]]
@@ -128,8 +130,14 @@ ${reader}
 ${setup.pipeline === undefined ? "" : `pipeline = ${setup.pipeline}`}
 ${setup.readerLines ?? ""}
 `;
-    const own = `[agent]\nstate_dir = ${JSON.stringify(stateDir)}\n${setup.agent ?? ""}\n`;
-    const text = `${toml.replace("[agent]\n", own)}\n${tables}`;
+    const text = `[agent]
+state_dir = ${JSON.stringify(stateDir)}
+${setup.agent ?? ""}
+
+[central]
+url = "https://localhost:${centralPort}"
+
+${tables}`;
     await writeFile(configPath, text, { mode: 0o600 });
     const start = async (through: readonly string[] = []) => {
       const compileCache = join(this.folder, "compiled");

@@ -20,7 +20,9 @@ export class FakeClock implements Clock {
   }
 
   after(ms: number, run: () => void): () => void {
-    const timer = { due: this.#now + Math.max(0, ms), run };
+    // Node warns of it on standard error, which a journal shows.
+    if (ms < 0) throw new RangeError(`a timer of ${ms} ms`);
+    const timer = { due: this.#now + ms, run };
     const later = this.#timers.findIndex(({ due }) => due > timer.due);
     this.#timers.splice(later === -1 ? this.#timers.length : later, 0, timer);
     return () => {

@@ -346,8 +346,10 @@ test("the agent as it is shipped says why it refuses a reader; with the rule ins
   await sh(`mkdir -p /tmp/site && chown printgate /tmp/site && echo '${preamble}' > /tmp/site/env`);
   const asAgent = (command: string) => `su -s /bin/sh -c '. /tmp/site/env; ${command}' printgate`;
   await sh(asAgent("printgate central init"));
-  await sh(asAgent("printgate central agent add lobby --url https://localhost:8443 > /tmp/site/lobby.toml"));
-  await sh(`cd /tmp/site && sed -i 's|^\\[agent\\]|[agent]\\nstate_dir = "/tmp/site/state"|' lobby.toml && cat >> lobby.toml <<'END'
+  await sh(asAgent("mkdir -m 700 /tmp/site/state"));
+  await sh(`cd /tmp/site && cat > lobby.toml <<'END'
+[agent]
+state_dir = "/tmp/site/state"
 [[printer]]
 name = "mfd"
 uri = "ipp://127.0.0.1:9/ipp/print"
@@ -366,6 +368,14 @@ END
     `exec ${asAgent("exec printgate central serve --listen 127.0.0.1:8443")}`,
   );
   await central.until("that it listens", (output) => output.includes("listening") || undefined);
+  const enrolment = machine.guest.start(
+    "enrol",
+    `exec ${asAgent("exec printgate enrol --server https://localhost:8443 --config /tmp/site/lobby.toml --json")}`,
+  );
+  const shown = await enrolment.until("a claim code", (output) => /{"state":"waiting".*}/.exec(output)?.[0]);
+  const { claimCode, fingerprint } = JSON.parse(shown) as { claimCode: string; fingerprint: string };
+  await sh(asAgent(`printgate central agent approve ${claimCode} --name lobby --fingerprint ${fingerprint}`));
+  await enrolment.until("a certificate", (output) => output.includes('"state":"enrolled"') || undefined);
   await plugKeyboard();
   await keyboardIsThere();
   await sh("chgrp printgate /dev/hidraw0 && chmod 660 /dev/hidraw0");

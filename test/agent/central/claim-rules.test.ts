@@ -4,6 +4,7 @@ import { expect, test } from "vitest";
 import { SqliteStore } from "../../../agent/central/sqlite-store.ts";
 import type { Agent, JobState } from "../../../agent/central/store.ts";
 import type { Outcome } from "../../../agent/protocol/schema.ts";
+import { agentIn } from "./store-agent.ts";
 
 const AGENTS = ["lobby", "floor-2", "newest-only"] as const;
 const USERS = ["anna", "ben"] as const;
@@ -92,9 +93,7 @@ test("the claim rules hold over any history: no job in two claims, nothing lost,
       const by = { actor: "test", at: 0 };
       const agents: Agent[] = [];
       for (const name of AGENTS) {
-        await store.addAgent(by, name, createHash("sha256").update(name).digest());
-        const known = await store.agent(name);
-        if (known !== undefined) agents.push(known);
+        agents.push(await agentIn(store, name));
       }
       for (const name of USERS) {
         await store.addUser(by, name, name);

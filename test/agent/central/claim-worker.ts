@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { createInterface } from "node:readline";
 import { SqliteStore } from "../../../agent/central/sqlite-store.ts";
+import { known } from "./store-agent.ts";
 
 /** A process of its own that taps once for each line on standard input and prints the jobs it got. */
 const [file = "", name = "", token = ""] = process.argv.slice(2);
 const store = new SqliteStore(file);
-const agent = await store.agent(name);
-if (agent === undefined) throw new Error("the agent is missing");
+const agent = await known(store, name);
 process.stdout.write("ready\n");
 for await (const _ of createInterface(process.stdin)) {
   const answer = await store.claim({

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
@@ -7,6 +7,7 @@ import { createInterface } from "node:readline";
 import { expect, test } from "vitest";
 import { SqliteStore } from "../../../agent/central/sqlite-store.ts";
 import { SiteFixture, tempFolder } from "./site-fixture.ts";
+import { agentIn } from "./store-agent.ts";
 
 test("three processes that tap at the same instant get each job exactly once", async () => {
   const folder = await tempFolder();
@@ -22,7 +23,7 @@ test("three processes that tap at the same instant get each job exactly once", a
     await store.addJob(by, { id, user: "anna", title: "", expiresAt: 100, ...document });
   }
   const names = ["lobby", "floor-2", "floor-3"];
-  for (const name of names) await store.addAgent(by, name, createHash("sha256").update(name).digest());
+  for (const name of names) await agentIn(store, name);
   const worker = new URL("./claim-worker.ts", import.meta.url).pathname;
   const workers = names.map((name) => {
     const child = spawn(process.execPath, [worker, file, name, token], { stdio: ["pipe", "pipe", "inherit"] });

@@ -3,7 +3,7 @@ import { Agent as HttpAgent, request } from "node:https";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { Administration } from "../../../agent/central/administration.ts";
 import { EventStreamParser, type ServerEvent } from "../../../agent/link/events.ts";
-import { paths } from "../../../agent/protocol/paths.ts";
+import { BOOT_HEADER, paths } from "../../../agent/protocol/paths.ts";
 import { DEFAULT_SETTINGS } from "../../../agent/protocol/policy.ts";
 import { systemClock } from "../../../drivers/clock.ts";
 import { type AgentFixture, SiteFixture } from "./site-fixture.ts";
@@ -30,14 +30,13 @@ interface Stream {
 }
 
 function follow(agent: AgentFixture = lobby, headers: Record<string, string> = {}): Promise<Stream> {
-  const connections = new HttpAgent({ ca: agent.settings.ca, keepAlive: true });
+  const connections = new HttpAgent({ ...agent.tls, keepAlive: true });
   open.push(() => connections.destroy());
   return new Promise((resolve, reject) => {
-    const authorization = `Bearer ${agent.settings.bearer_key}`;
     const sent = request(site.server.url, {
       agent: connections,
       path: paths.events,
-      headers: { authorization, ...headers },
+      headers: { [BOOT_HEADER]: agent.boot, ...headers },
     });
     sent.once("error", reject);
     sent.once("response", (response) => {
@@ -106,15 +105,15 @@ describe("the stream of events", () => {
     const streams = [await follow(), await follow(floor2), await follow(), await follow()];
     await expect.poll(() => streams.map(({ ended }) => ended)).toEqual([true, false, false, false]);
     floor2.close();
-    const nobody = await lobby.request("GET", paths.events, { headers: { authorization: "Bearer x" } });
-    expect(nobody.status).toBe(401);
+    const nobody = await lobby.request("GET", paths.events, { agent: false, ca: lobby.tls.ca });
+    expect([nobody.status, nobody.json.code]).toEqual([403, "not-an-agent"]);
     expect((await lobby.request("POST", paths.events)).json.code).toBe("method-not-allowed");
   });
 
-  test("ends at once for an agent that is disabled", async () => {
+  test("ends at once for an agent that is revoked", async () => {
     const stream = await follow();
     const admin = await Administration.open(site.dataDir);
-    await admin.disableAgent("lobby");
+    await admin.revokeAgent("lobby");
     await admin.close();
     await expect.poll(() => stream.ended).toBe(true);
   });

@@ -7,9 +7,9 @@ import fc from "fast-check";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { MAX_REQUEST_BYTES } from "../../../agent/central/http.ts";
 import { CentralServer } from "../../../agent/central/server.ts";
-import { CLAIM_HEADER, paths } from "../../../agent/protocol/paths.ts";
+import { BOOT_HEADER, CLAIM_HEADER, paths } from "../../../agent/protocol/paths.ts";
 import { Problem } from "../../../agent/protocol/schema.ts";
-import { type AgentFixture, SiteFixture } from "./site-fixture.ts";
+import { type AgentFixture, BOOT, SiteFixture } from "./site-fixture.ts";
 
 let site: SiteFixture;
 let agent: AgentFixture;
@@ -17,7 +17,7 @@ let impatient: CentralServer;
 
 beforeAll(async () => {
   site = await SiteFixture.start({
-    limits: { tapBurst: 5, wrongKeysPerSecond: 2 },
+    limits: { tapBurst: 5, strangersPerSecond: 2 },
   });
   await site.admin.addUser("anna");
   await site.admin.addCard("anna", "4711");
@@ -43,7 +43,7 @@ async function codeOf(reply: ReturnType<AgentFixture["request"]>): Promise<[numb
 const closed = (socket: Socket) => new Promise<void>((resolve) => socket.once("close", () => resolve()));
 
 function rawTls(port = site.server.port) {
-  const socket = connectTls({ port, host: "127.0.0.1", ca: agent.settings.ca });
+  const socket = connectTls({ port, host: "127.0.0.1", ...agent.tls });
   socket.on("error", () => {}); // a reset is one of the ways in which the server may hang up
   return socket;
 }
@@ -62,7 +62,7 @@ test("a body that says it is too large is refused unread", async () => {
 test("a body without end is cut off", async () => {
   const socket = rawTls();
   await once(socket, "secureConnect");
-  const head = `POST ${paths.lease(randomUUID())} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${agent.settings.bearer_key}\r\n`;
+  const head = `POST ${paths.lease(randomUUID())} HTTP/1.1\r\nHost: localhost\r\n${BOOT_HEADER}: ${BOOT}\r\n`;
   socket.write(`${head}Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n`);
   const chunk = Buffer.concat([Buffer.from("4000\r\n"), Buffer.alloc(0x4000, 0x20), Buffer.from("\r\n")]);
   let sent = 0;
@@ -157,14 +157,13 @@ test("taps above the rate are put off, other agents' are not", async () => {
   floor2.close();
 });
 
-test("wrong bearer keys above the rate are put off; the right one from the same address is not", async () => {
+test("strangers above the rate are put off; an agent at the same address is not", async () => {
   site.clock.advance(60_000);
   const statuses = [];
   for (let n = 0; n < 4; n++) {
-    const authorization = `Bearer lobby.${randomBytes(32).toString("base64url")}`;
-    statuses.push((await agent.request("GET", paths.self, { headers: { authorization } })).status);
+    statuses.push((await agent.request("GET", paths.self, { agent: undefined, ca: agent.tls.ca })).status);
   }
-  expect(statuses).toEqual([401, 401, 429, 429]);
+  expect(statuses).toEqual([403, 403, 429, 429]);
   expect((await agent.request("GET", paths.self)).status).toBe(200);
 });
 
@@ -175,7 +174,7 @@ test.each([
 ])("a client that %s is hung up on", async (_, bytes) => {
   const socket = rawTls(impatient.port);
   await once(socket, "secureConnect");
-  const headers = `Authorization: Bearer ${agent.settings.bearer_key}\r\nContent-Type: application/json`;
+  const headers = `${BOOT_HEADER}: ${BOOT}\r\nContent-Type: application/json`;
   socket.write(bytes.replace("AUTH", headers));
   socket.resume();
   await closed(socket);
@@ -194,7 +193,7 @@ test("an agent that stops taking a document is hung up on", async () => {
   const socket = rawTls(impatient.port);
   await once(socket, "secureConnect");
   socket.pause();
-  const head = `GET ${paths.document(manifest.jobId)} HTTP/1.1\r\nHost: l\r\nAuthorization: Bearer ${agent.settings.bearer_key}\r\n`;
+  const head = `GET ${paths.document(manifest.jobId)} HTTP/1.1\r\nHost: l\r\n${BOOT_HEADER}: ${BOOT}\r\n`;
   socket.write(`${head}${CLAIM_HEADER}: ${manifest.claimId}\r\n\r\n`);
   expect(impatient.connections).toBe(1);
   await expect.poll(() => impatient.connections, { interval: 10, timeout: 10_000 }).toBe(0);
@@ -224,7 +223,7 @@ test("no TLS session is ever resumed", async () => {
   first.resume();
   await closed(first);
   const session = sessions.at(-1) ?? first.getSession();
-  const options = { port: site.server.port, host: "127.0.0.1", ca: agent.settings.ca };
+  const options = { port: site.server.port, host: "127.0.0.1", ...agent.tls };
   const second = connectTls(session === undefined ? options : { ...options, session });
   await once(second, "secureConnect");
   expect(second.isSessionReused()).toBe(false);

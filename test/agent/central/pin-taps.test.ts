@@ -10,6 +10,7 @@ import { SqliteStore } from "../../../agent/central/sqlite-store.ts";
 import { Tap } from "../../../agent/protocol/schema.ts";
 import type { Log } from "../../../drivers/log.ts";
 import { AgentFixture, SiteFixture } from "./site-fixture.ts";
+import { agentIn } from "./store-agent.ts";
 
 const CARD = { card: "4711" };
 const ID = "8600420137";
@@ -110,7 +111,7 @@ test("five wrong PINs lock the person at every reader, over a restart too, until
   expect(await resultOf(CARD, PIN)).toBe("accepted");
   for (let n = 0; n < 5; n++) await resultOf(CARD, WRONG);
   const restarted = await CentralServer.start({ dataDir: site.dataDir, clock: site.clock });
-  const agent = new AgentFixture(restarted.url, lobby.settings);
+  const agent = new AgentFixture({ ...lobby.identity, url: restarted.url });
   expect((await agent.tapWithPin(CARD, PIN)).json.result).toBe("refused");
   agent.close();
   await restarted.stop();
@@ -251,8 +252,7 @@ test("a lock that began while the clock was wrong lasts no longer than any other
   await store.setId({ actor: "test", at: 0 }, "anna", "1".repeat(64));
   const pin = await new Pins(generateKeyPairSync("ed25519").privateKey).hash(PIN);
   await store.setPin({ actor: "test", at: 0 }, "anna", pin, false);
-  await store.addAgent({ actor: "test", at: 0 }, "lobby", Buffer.alloc(32));
-  const agent = (await store.agent("lobby")) ?? expect.unreachable();
+  const agent = await agentIn(store, "lobby");
   const resultAt = async (now: number, proof: Uint8Array) => {
     const credential = { kind: "id-pin", idToken: "1".repeat(64), proof } as const;
     const request = { agent, tapHash: Buffer.alloc(32), reader: "front", printer: "p", now, leaseUntil: now + 1 };
@@ -277,7 +277,7 @@ test("a database of the first version is brought up with all that is in it", asy
     INSERT INTO taps (id, agent_id, tap_hash, user_id, at) VALUES ('refused', 1, zeroblob(32), NULL, 0)`);
   old.close();
   const store = new SqliteStore(file);
-  const agent = (await store.agent("lobby")) ?? expect.unreachable();
+  const agent = (await store.agentByKey(Buffer.alloc(32))) ?? expect.unreachable();
   const request = { agent, tapHash: Buffer.alloc(32), reader: "front", printer: "p", now: 1, leaseUntil: 2 };
   const limits = { jobs: 20, chunks: 100 };
   const credential = { kind: "card", token: "a".repeat(64) } as const;

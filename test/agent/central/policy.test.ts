@@ -34,7 +34,7 @@ const rootKeys = () => join(site.dataDir, "root-keys");
 
 /** An agent's store that takes all that the server has. */
 async function agentStore(): Promise<PolicyStore> {
-  const anchor = (lobby.settings as unknown as { policy_root: string }).policy_root;
+  const anchor = lobby.identity.granted.policyRoot ?? expect.unreachable();
   const store = await PolicyStore.open(
     await mkdir(join(site.folder, "agent"), { recursive: true }).then(() => join(site.folder, "agent")),
     anchor,
@@ -80,9 +80,9 @@ describe("GET /v1/policy", () => {
   });
 
   test("is for agents alone, as is the chain of roots; what is not there is told", async () => {
-    const headers = { authorization: "Bearer nobody" };
+    const nobody = { agent: false, ca: lobby.tls.ca };
     for (const path of [paths.policy, paths.root(1)])
-      expect((await lobby.request("GET", path, { headers })).status).toBe(401);
+      expect((await lobby.request("GET", path, nobody)).json.code).toBe("not-an-agent");
     expect((await lobby.request("GET", paths.root(2))).json.code).toBe("policy-none");
     expect((await lobby.request("POST", paths.policy)).json.code).toBe("method-not-allowed");
     expect((await lobby.request("GET", "/v1/root/0")).json.code).toBe("not-found");
@@ -147,7 +147,7 @@ describe("the policy goes on by itself", () => {
     const { PolicyBook } = await import("../../../agent/central/policy-book.ts");
     const { openSite } = await import("../../../agent/central/site.ts");
     const { readPolicyKey } = await import("../../../agent/central/keys.ts");
-    const { store, keysFolder } = await openSite(site.dataDir);
+    const { store, keysFolder } = await openSite(site.dataDir, site.clock.wall());
     const book = new PolicyBook(store, () => readPolicyKey(keysFolder));
     const by = (days: number) => ({ actor: "central", at: Date.parse(before.issuedAt) + days * DAY });
     expect(await book.renew(by(4.9))).toBe(false);
@@ -178,7 +178,7 @@ describe("rotation", () => {
     expect(store.current?.policy).toMatchObject({ root: 2, version: 1 });
     await publish({ release: { mode: "newest" } });
     expect(await store.offer(await policyNow(), site.clock.wall())).toBe("accepted");
-    expect((await site.addAgent("new")).settings).toMatchObject({ policy_root: expect.stringMatching(/^2\./) });
+    expect((await site.addAgent("new")).identity.granted.policyRoot).toMatch(/^2\./);
   });
 
   test("new root keys, from which alone the one after is signed", async () => {

@@ -124,27 +124,22 @@ test("a job that comes back is claimable again at once; a document that was lost
   expect([reply.status, reply.json.code]).toEqual([410, "document-gone"]);
 });
 
-test("without a valid bearer key nothing but the description is told", async () => {
-  for (const authorization of [
-    "",
-    "Bearer",
-    "Basic eDp5",
-    `Bearer lobby.${"A".repeat(43)}`,
-    `Bearer nobody.${"A".repeat(43)}`,
-  ]) {
-    const reply = await lobby.request("GET", paths.self, { headers: { authorization } });
-    expect([reply.status, reply.json.code, reply.headers["www-authenticate"]]).toEqual([401, "not-an-agent", "Bearer"]);
+test("without a certificate nothing but the description is told, and what a new agent may ask", async () => {
+  const bare = { agent: undefined, ca: lobby.tls.ca };
+  for (const path of [paths.self, paths.claims, paths.taps, paths.certificate, "/v1/nothing"]) {
+    const reply = await lobby.request("GET", path, bare);
+    expect([reply.status, reply.json.code]).toEqual([403, "not-an-agent"]);
     site.clock.advance(1000);
   }
-  const description = await lobby.request("GET", paths.openapi, { headers: { authorization: "" } });
-  expect(description.json.openapi).toBe("3.1.1");
+  expect((await lobby.request("GET", paths.openapi, bare)).json.openapi).toBe("3.1.1");
+  expect((await lobby.request("GET", paths.enrolment, bare)).json.keyPins).toEqual(lobby.identity.trust.keyPins);
 });
 
-test("a disabled agent is shut out at once", async () => {
+test("a revoked agent is shut out at once", async () => {
   const floor3 = await site.addAgent("floor-3");
   expect((await floor3.request("GET", paths.self)).status).toBe(200);
-  await site.admin.disableAgent("floor-3");
-  expect((await floor3.request("GET", paths.self)).status).toBe(401);
+  await site.admin.revokeAgent("floor-3");
+  expect((await floor3.request("GET", paths.self)).json.code).toBe("agent-revoked");
   floor3.close();
 });
 
@@ -177,7 +172,7 @@ test("the delay for measurements comes before each answer, and stop ends what is
     delayMs: 5000,
     times: { graceMs: 10 },
   });
-  const sent = request(new URL(paths.openapi, slow.url), { ca: lobby.settings.ca, agent: false });
+  const sent = request(new URL(paths.openapi, slow.url), { ca: lobby.tls.ca, agent: false });
   sent.end();
   let answered = false;
   sent.once("response", (response) => {

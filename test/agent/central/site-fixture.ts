@@ -1,15 +1,16 @@
 import { randomUUID } from "node:crypto";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { Agent as HttpAgent, type RequestOptions, request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { buffer } from "node:stream/consumers";
-import { parse } from "smol-toml";
 import { cardToken } from "../../../agent/cards/token.ts";
 import { type AddedJob, Administration } from "../../../agent/central/administration.ts";
 import { CentralServer, type CentralServerOptions } from "../../../agent/central/server.ts";
+import { enrol } from "../../../agent/demo/enrolled.ts";
+import type { Identity } from "../../../agent/link/enrolment/identity.ts";
 import { openManifest } from "../../../agent/protocol/envelope.ts";
-import { CLAIM_HEADER, paths } from "../../../agent/protocol/paths.ts";
+import { BOOT_HEADER, CLAIM_HEADER, paths } from "../../../agent/protocol/paths.ts";
 import type { Manifest, Outcome, TapAnswer } from "../../../agent/protocol/schema.ts";
 import { FakeClock } from "../../sim/clock.ts";
 
@@ -38,11 +39,11 @@ export class SiteFixture {
     this.server = server;
   }
 
-  static async start(options: Partial<CentralServerOptions> = {}): Promise<SiteFixture> {
+  /** `wall`: what its clock shows at first. Real TLS clients judge the server's certificate by the real time. */
+  static async start(options: Partial<CentralServerOptions> = {}, wall = Date.now()): Promise<SiteFixture> {
     const folder = await tempFolder();
     const dataDir = join(folder, "central");
-    // Real TLS clients judge the certificate by the real time.
-    const clock = new FakeClock(0, Date.now());
+    const clock = new FakeClock(0, wall);
     await Administration.create(dataDir, undefined, clock);
     const admin = await Administration.open(dataDir, "admin:test", clock);
     const server = await CentralServer.start({ dataDir, clock, ...options });
@@ -56,8 +57,10 @@ export class SiteFixture {
   }
 
   async addAgent(name: string): Promise<AgentFixture> {
-    const { toml } = await this.admin.addAgent(name, this.server.url);
-    return new AgentFixture(this.server.url, (parse(toml) as unknown as { central: AgentSettings }).central);
+    const stateDir = join(this.folder, `state-${name}`);
+    await mkdir(stateDir, { mode: 0o700 });
+    const identity = await enrol(this.admin, { url: this.server.url, stateDir, name, boot: BOOT });
+    return new AgentFixture(identity);
   }
 
   async stop(): Promise<void> {
@@ -67,39 +70,30 @@ export class SiteFixture {
   }
 }
 
-export interface AgentSettings {
-  readonly url: string;
-  readonly ca: string;
-  readonly key_pins: readonly string[];
-  readonly bearer_key: string;
-  readonly card_key: string;
-  readonly manifest_key: string;
-}
+/** The boot that agents of the fixture speak from. */
+export const BOOT = "b007b007b007b007b007b007b007b007";
 
 /** An agent as the protocol sees it, on one keep-alive connection pool. */
 export class AgentFixture {
-  readonly settings: AgentSettings;
-  readonly #url: string;
+  readonly identity: Identity;
+  /** For `tls.connect`: what it trusts and what it shows. */
+  readonly tls: { readonly ca: string; readonly cert: string; readonly key: string };
+  boot = BOOT;
   readonly #connections: HttpAgent;
 
-  constructor(url: string, settings: AgentSettings) {
-    this.#url = url;
-    this.settings = settings;
-    this.#connections = new HttpAgent({ keepAlive: true, ca: settings.ca });
+  constructor(identity: Identity) {
+    const { trust, granted, keys } = identity;
+    this.identity = identity;
+    this.tls = { ca: trust.ca, cert: granted.certificate, key: keys.tls };
+    this.#connections = new HttpAgent({ keepAlive: true, ...this.tls });
   }
 
   request(method: string, path: string, options: RequestOptions = {}, body?: string | Buffer): Promise<Reply> {
     return new Promise((resolve, reject) => {
       const { headers, ...rest } = options;
       const sent = request(
-        this.#url,
-        {
-          method,
-          agent: this.#connections,
-          path,
-          headers: { authorization: `Bearer ${this.settings.bearer_key}`, ...headers },
-          ...rest,
-        },
+        this.identity.url,
+        { method, agent: this.#connections, path, headers: { [BOOT_HEADER]: this.boot, ...headers }, ...rest },
         (response) => {
           buffer(response).then((bytes) => {
             const isJson = response.headers["content-type"] === "application/json";
@@ -119,7 +113,7 @@ export class AgentFixture {
   }
 
   tapBody(cardNumber: string, tapId: string = randomUUID()) {
-    const token = cardToken(Buffer.from(this.settings.card_key, "base64url"), cardNumber);
+    const token = cardToken(Buffer.from(this.identity.granted.cardKey, "base64url"), cardNumber);
     const at = "2026-01-01T00:00:00.000Z";
     return { tapId, at, reader: "front", printer: "mfd-1", credential: { kind: "card", token } };
   }
@@ -128,7 +122,7 @@ export class AgentFixture {
     const reply = await this.post(paths.taps, this.tapBody(cardNumber, tapId));
     const answer = reply.json as unknown as TapAnswer;
     const jobs = answer.result === "accepted" ? answer.jobs : [];
-    return { answer, manifests: jobs.map((envelope) => openManifest(envelope, this.settings.manifest_key)) };
+    return { answer, manifests: jobs.map((envelope) => openManifest(envelope, this.identity.granted.manifestKey)) };
   }
 
   /** A tap with a PIN; `who` is a card number, or the number of a person. */

@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -8,6 +8,7 @@ import { SqliteStore } from "../../../agent/central/sqlite-store.ts";
 import type { Agent, ClaimRequest, NewJob } from "../../../agent/central/store.ts";
 import type { Outcome } from "../../../agent/protocol/schema.ts";
 import { tempFolder } from "./site-fixture.ts";
+import { agentIn, known } from "./store-agent.ts";
 
 const TOKEN = "a1b2c3d4".padEnd(64, "0");
 const HOUR = 3_600_000;
@@ -29,12 +30,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true });
 });
 
-async function addAgent(name: string): Promise<Agent> {
-  await store.addAgent(BY, name, createHash("sha256").update(name).digest());
-  const agent = await store.agent(name);
-  if (agent === undefined) throw new Error("the agent is missing");
-  return agent;
-}
+const addAgent = (name: string): Promise<Agent> => agentIn(store, name, BY);
 
 async function addJob(chunkCount = 1, expiresAt = HOUR): Promise<string> {
   const job: NewJob = {
@@ -302,12 +298,11 @@ test("a card belongs to one user; names are unique, whatever their case", async 
   await store.addCard(BY, "ben", TOKEN);
 });
 
-test("a disabled agent is unknown", async () => {
+test("a revoked agent is known as such", async () => {
   await addAgent("lobby");
-  await expect(addAgent("lobby")).rejects.toMatchObject({ code: "agent-exists" });
-  await store.disableAgent(BY, "lobby");
-  expect(await store.agent("lobby")).toBeUndefined();
-  await expect(store.disableAgent(BY, "floor-2")).rejects.toMatchObject({ code: "agent-unknown" });
+  await store.revokeAgent(BY, "lobby");
+  expect(await known(store, "lobby")).toMatchObject({ enabled: false });
+  await expect(store.revokeAgent(BY, "floor-2")).rejects.toMatchObject({ code: "agent-unknown" });
   expect(await store.agents()).toMatchObject([{ name: "lobby", enabled: false }]);
 });
 

@@ -6,10 +6,14 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { parseArgs } from "node:util";
-import { parse } from "smol-toml";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { readKeys } from "../../../agent/central/keys.ts";
+import { CentralServer } from "../../../agent/central/server.ts";
 import { command } from "../../../agent/commands/central.ts";
 import type { Terminal } from "../../../agent/commands/command.ts";
+import { Enrolling } from "../../../agent/link/enrolment/enrolling.ts";
+import { IdentityFolder } from "../../../agent/link/enrolment/identity.ts";
+import { systemClock } from "../../../drivers/clock.ts";
 import { CodedError } from "../../../drivers/coded-error.ts";
 import { keyPinOf, openTls } from "../../../drivers/transports/tls.ts";
 
@@ -25,12 +29,15 @@ interface Ran {
 }
 
 /** As `main.ts` does it, without the half second that a process takes. */
-async function central(...args: string[]): Promise<Ran> {
+const central = (...args: string[]): Promise<Ran> => centralAt({}, ...args);
+
+async function centralAt(person: Pick<Terminal, "ask">, ...args: string[]): Promise<Ran> {
   const options = { ...command.options, json: { type: "boolean" } } as const;
   const { values, positionals } = parseArgs({ args, options, allowPositionals: true });
   const json = values.json === true;
   let [stdout, stderr] = ["", ""];
   const terminal: Terminal = {
+    ...person,
     json,
     line(text) {
       if (json) stderr += `${text}\n`;
@@ -174,31 +181,69 @@ test("at a terminal a PIN is typed twice, without an echo", async () => {
   expect(await type("735\u0003")).toContain("given up");
 });
 
-test("agent add prints a whole configuration on standard output, and advice elsewhere", async () => {
-  const { stdout, stderr } = await central("agent", "add", "lobby");
-  expect(stderr).toContain("mode 0600");
-  const configuration = parse(stdout) as { agent: object; central: Record<string, unknown> };
-  expect(configuration.agent).toEqual({ name: "lobby" });
-  expect(configuration.central).toEqual({
-    url: "https://localhost:8631",
-    ca: expect.stringMatching(/^-----BEGIN CERTIFICATE-----/),
-    key_pins: [expect.stringMatching(/^sha256\/.{44}$/), expect.stringMatching(/^sha256\/.{44}$/)],
-    bearer_key: expect.stringMatching(/^lobby\.[A-Za-z0-9_-]{43}$/),
-    card_key: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/),
-    manifest_key: expect.stringMatching(/^[A-Za-z0-9_-]{43}$/),
-    policy_root: expect.stringMatching(/^1\.[A-Za-z0-9_-]{43}$/),
-  });
-  const { agents } = await answer("agent", "list");
-  expect(agents).toMatchObject([{ name: "lobby", enabled: true }]);
-  const db = new DatabaseSync(join(data, "central.db"));
-  const rows = JSON.stringify(db.prepare("SELECT name, hex(key_hash) FROM agents").all());
-  db.close();
-  expect(rows).not.toContain(String(configuration.central.bearer_key));
-  const json = await central("agent", "add", "floor-2", "--json");
-  const bearer = parse((JSON.parse(json.stdout) as { configuration: string }).configuration).central;
-  expect(json.stderr).not.toContain((bearer as { bearer_key: string }).bearer_key);
-  const elsewhere = await central("agent", "add", "floor-3", "--url", "https://print.example.org:8631");
-  expect(elsewhere.stderr).toContain("host-not-certified");
+/** A device that asks to be enrolled at this site, as far as its server has heard. */
+async function asking(name: string): Promise<{ code: string; fingerprint: string }> {
+  const server = await CentralServer.start({ dataDir: data });
+  const stateDir = await mkdtemp(join(folder, `${name}-`));
+  const given = new AbortController();
+  try {
+    return await new Promise((resolve, reject) => {
+      const options = { url: server.url, again: false, boot: "0".repeat(32), clock: systemClock };
+      const shown = resolve;
+      new Enrolling({
+        ...options,
+        folder: new IdentityFolder(stateDir),
+        signal: given.signal,
+        shown,
+        trouble() {},
+      })
+        .run()
+        .catch(reject);
+    });
+  } finally {
+    given.abort();
+    await server.stop();
+  }
+}
+
+test("agents are approved by the fingerprint that they show, listed, replaced by name only when told to, and revoked", async () => {
+  const { code, fingerprint } = await asking("lobby");
+  expect((await answer("agent", "requests")).requests).toMatchObject([{ address: "127.0.0.1" }]);
+  const wrong = await central("agent", "approve", code, "--name", "lobby", "--fingerprint", "0000-0000-0000-0000");
+  expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining("fingerprint-different")]);
+  const nobody = await central("agent", "approve", code, "--name", "lobby");
+  expect([nobody.code, nobody.stderr]).toEqual([2, expect.stringContaining("--fingerprint")]);
+  expect((await central("agent", "approve", code)).code).toBe(2);
+  const words = ["agent", "approve", code.toLowerCase(), "--name", "lobby"];
+  const approved = await answer(...words, "--fingerprint", fingerprint.toLowerCase().replaceAll("-", ""));
+  expect(approved).toEqual({ agent: "lobby", fingerprint });
+  expect((await central("agent", "requests")).stdout).toBe("Nobody asks to be enrolled.\n");
+  expect((await answer("agent", "list")).agents).toMatchObject([
+    { name: "lobby", enabled: true, state: "enrolled", clonedAt: null },
+  ]);
+
+  const other = await asking("other");
+  const approve = ["agent", "approve", other.code, "--name", "lobby", "--fingerprint", other.fingerprint];
+  expect((await central(...approve)).stderr).toContain("agent-exists");
+  await answer("agent", "revoke", "lobby");
+  expect((await central("agent", "list")).stdout).toMatch(/^lobby {2}revoked/);
+  await answer(...approve, "--replace");
+  expect((await central("agent", "list")).stdout).toMatch(/^lobby {2}enrolled, certificate until 20/);
+});
+
+test("a person compares at the terminal, and only yes approves", async () => {
+  const { code, fingerprint } = await asking("compared");
+  const asked: string[] = [];
+  const saying = (word: string) => async (question: string) => {
+    asked.push(question);
+    return word;
+  };
+  const words = ["agent", "approve", code, "--name", "compared"];
+  expect((await centralAt({ ask: saying("no") }, ...words)).stderr).toContain("fingerprint-different");
+  const { stdout } = await centralAt({ ask: saying("yes") }, ...words);
+  expect(stdout).toContain(`fingerprint  ${fingerprint}`);
+  expect(stdout).toContain("agent compared approved");
+  expect(asked).toHaveLength(2);
 });
 
 test.each([
@@ -213,6 +258,7 @@ test.each([
   [["card", "add", "1234"], "usage"],
   [["job", "decide", "x", "lost"], "usage"],
   [["job", "add", "/etc/hostname", "--user", "anna", "--expires", "soon"], "usage"],
+  [["agent", "approve", "7K2QD-M9XAB"], "usage"],
   [["policy", "rotate"], "usage"],
   [["policy", "publish"], "usage"],
   [["serve", "--listen", "8631"], "usage"],
@@ -223,14 +269,15 @@ test.each([
 
 test.each([
   [["user", "add", " anna"], "name-invalid"],
-  [["agent", "add", "Lobby"], "name-invalid"],
+  [["agent", "approve", "password", "--name", "a"], "claim-invalid"],
+  [["agent", "approve", "7K2QD-M9XAB", "--name", "a"], "claim-unknown"],
+  [["agent", "revoke", "nobody"], "agent-unknown"],
   [["card", "add", "--user", "nobody", "1"], "user-unknown"],
   [["user", "set-pin", "nobody", "--generate"], "user-unknown"],
   [["user", "set-id", "anna", "12x"], "id-invalid"],
   [["job", "add", "/nonexistent", "--user", "anna"], "document-unreadable"],
   [["job", "add", "/etc/hostname", "--user", "anna"], "format-unknown"],
   [["job", "add", "/etc/hostname", "--user", "nobody"], "user-unknown"],
-  [["agent", "add", "a", "--url", "http://localhost"], "host-invalid"],
   [["agent", "list", "--data", "/nonexistent"], "central-missing"],
 ])("%j ends with %s and its next step", async (args, code) => {
   const { code: exit, stderr } = await central(...args);
@@ -238,17 +285,16 @@ test.each([
 });
 
 test("serve listens, works beside the administrator's commands, and stops on SIGTERM", async () => {
-  const toml = (await answer("agent", "add", "beside")).configuration;
-  const { ca, key_pins } = (parse(String(toml)) as { central: { ca: string; key_pins: string[] } }).central;
+  const { authority: ca, keyPins } = await readKeys(join(data, "keys"));
   const env = { ...process.env, PRINTGATE_CENTRAL_DATA: data };
   const args = [MAIN, "central", "serve", "--listen", "127.0.0.1:0", "--json"];
   const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "ignore"] });
   try {
     const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
     const { port } = JSON.parse((await lines.next()).value ?? "{}") as { port: number };
-    const socket = await openTls({ host: "localhost", port }, { ca, keyPins: key_pins }, 5000);
+    const socket = await openTls({ host: "localhost", port }, { ca, keyPins }, 5000);
     const certificate = socket.getPeerX509Certificate();
-    expect(certificate && keyPinOf(certificate)).toBe(key_pins[0]);
+    expect(certificate && keyPinOf(certificate)).toBe(keyPins[0]);
     await answer("user", "add", "while-it-runs");
     const ended = once(child, "exit");
     child.kill("SIGTERM");

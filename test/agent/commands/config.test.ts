@@ -55,10 +55,10 @@ describe("the command line", () => {
   });
 
   it("tells every problem with its line and what to do", () => {
-    const file = write("from-environment.toml", SAMPLE.replace("listen =", "lisen =").replace('"lobby"', "7"));
+    const file = write("from-environment.toml", SAMPLE.replace("listen =", "lisen =").replace('"info"', "7"));
     const { status, stdout } = printgate("config", "check");
     expect(status).toBe(1);
-    expect(stdout).toContain(`${file}:2: [agent] name: must be 1 to 63 of`);
+    expect(stdout).toContain(`${file}:2: [agent] log_level: must be one of`);
     expect(stdout).toContain("[[reader]] lisen: there is no such key (did you mean listen?)");
     expect(stdout).toContain("Correct its spelling or remove it");
     const { problems } = JSON.parse(printgate("config", "check", "--json").stdout) as { problems: { code: string }[] };

@@ -158,7 +158,7 @@ test("a port that speaks no TLS, and one where nobody is", async () => {
 });
 
 test("a table that is written inline is left to its owner", async () => {
-  const inline = SAMPLE.replace(/\[\[printer\]\]\n.*\n.*\n/, "");
+  const inline = SAMPLE.replace(/\[\[printer\]\]\n(.+\n)+/, "");
   const head = `printer = [{ name = "mfd-1", uri = "ipps://localhost:${printer.port}/ipp" }]\n`;
   await writeFile(file, `${head}${inline}`, { mode: 0o600 });
   expect((await trust({}, ["yes"], "mfd-1")).outcome).toMatchObject({ code: "config-not-writable" });

@@ -9,8 +9,9 @@ import { answer, answerJson, HostileServer, pour } from "../../sim/tls-server.ts
 import {
   atEnd,
   authority,
-  BEARER_KEY,
+  BOOT,
   CLAIM,
+  client,
   codeFrom,
   drain,
   failure,
@@ -120,12 +121,14 @@ describe("settings that would weaken the link are refused at once", () => {
     ["a pin that is none", { keyPins: [identity.pin, "sha256/abc"] }],
     ["no CA", { ca: "" }],
     ["a CA that is none", { ca: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----" }],
-    ["a short key", { bearerKey: "abc" }],
-    ["a key with a line break", { bearerKey: `${BEARER_KEY}\r\nx: y` }],
+    ["a certificate that is none", { client: { ...client, certificate: "canary" } }],
+    ["a key that is none", { client: { ...client, key: "canary" } }],
+    ["another certificate's key", { client: { ...client, key: identity.key } }],
+    ["a boot id with a line break", { boot: `${BOOT}\r\nx: canary` }],
   ])("%s", (_, wrong) => {
     const make = () => linkTo({ url: "" }, { ...good, ...wrong });
     expect(make).toThrow(LinkError);
-    expect(make).toThrow(/^link-settings-invalid: (url|ca|keyPins|bearerKey): [^\r\n]*$/);
+    expect(make).toThrow(/^link-settings-invalid: (url|ca|keyPins|client|boot): [^\r\n]*$/);
     expect(make).not.toThrow(/canary/);
   });
 
@@ -295,22 +298,5 @@ describe("any octets whatever", () => {
     );
     for (const code of codes) expect(Object.keys(LINK_CODES)).toContain(code);
     expect(shown.join("\n")).not.toContain("canary");
-  });
-});
-
-describe("the bearer key", () => {
-  it("is in no error, no log and no state, even when the server sends it back", async () => {
-    const echo = BEARER_KEY.toLowerCase().replaceAll(".", "-");
-    const server = await serverWith((request) => {
-      const authorization = request.headers.get("authorization") ?? "";
-      if (request.place === 0) answerJson(request, 500, { code: echo, message: authorization });
-      else if (request.place === 1) answer(request, 200, authorization, { "content-type": "application/json" });
-      else answer(request, 302, "", { location: `https://${echo}/` });
-    });
-    const { link, log } = linkTo(server, { bearerKey: echo });
-    const errors = [await failure(link.tap(tap)), await failure(link.tap(tap)), await failure(link.tap(tap))];
-    expect(errors.map(({ code }) => code)).toEqual(["link-server-error", "link-bad-reply", "link-redirected"]);
-    const seen = [...errors, link, link.state, link.counters].map((it) => inspect(it, { depth: 9 })).join("\n");
-    expect(seen + log.text + JSON.stringify(errors)).not.toContain("canary");
   });
 });

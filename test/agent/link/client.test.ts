@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { LinkError } from "../../../agent/link/link-error.ts";
 import { answer, answerJson, pour, type SeenRequest } from "../../sim/tls-server.ts";
 import {
-  BEARER_KEY,
+  BOOT,
   CLAIM,
   codeFrom,
   drain,
@@ -65,7 +65,7 @@ describe("requests", () => {
       .map(({ body }) => JSON.parse(body.toString()));
     expect(bodies).toEqual([tap, outcome, { claimId: CLAIM }]);
     expect(server.requests.at(-1)?.headers.get("printgate-claim")).toBe(CLAIM);
-    for (const { headers } of server.requests) expect(headers.get("authorization")).toBe(`Bearer ${BEARER_KEY}`);
+    for (const { headers } of server.requests) expect(headers.get("printgate-boot")).toBe(BOOT);
   });
 
   it("go over one connection, and documents over another", async () => {

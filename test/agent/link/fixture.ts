@@ -1,5 +1,6 @@
 import { afterAll, afterEach } from "vitest";
-import { CentralLink, type CentralLinkOptions } from "../../../agent/link/client.ts";
+import { CentralLink } from "../../../agent/link/client.ts";
+import type { CentralLinkOptions } from "../../../agent/link/link-options.ts";
 import { codeOf } from "../../../drivers/coded-error.ts";
 import type { Log } from "../../../drivers/log.ts";
 import { Authority, type ServerIdentity } from "../../sim/authority.ts";
@@ -7,12 +8,14 @@ import { FakeClock } from "../../sim/clock.ts";
 import { HostileServer, type SeenRequest } from "../../sim/tls-server.ts";
 
 export const SPARE_PIN = "sha256/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-export const BEARER_KEY = "office-pi.canary-canary-canary-canary-canary-0123456789";
+export const BOOT = "b007b007b007b007b007b007b007b007";
 export const JOB = "11111111-1111-4111-8111-111111111111";
 export const CLAIM = "22222222-2222-4222-8222-222222222222";
 
 export const authority = new Authority();
 export const identity = authority.issue();
+/** The agent's own; the servers here do not ask for it unless a test makes them. */
+export const client = (({ cert, key }) => ({ certificate: cert, key }))(authority.issue());
 
 export const tap = {
   tapId: "33333333-3333-4333-8333-333333333333",
@@ -77,7 +80,8 @@ export function linkTo(server: { readonly url: string }, options: Partial<Centra
     url: server.url,
     ca: authority.pem,
     keyPins: [SPARE_PIN, identity.pin],
-    bearerKey: BEARER_KEY,
+    client,
+    boot: BOOT,
     clock,
     log,
     ...options,

@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Administration } from "../../../agent/central/administration.ts";
@@ -7,6 +6,7 @@ import { policyInWords } from "../../../agent/commands/status.ts";
 import { VirtualMfd } from "../../../agent/demo/mfd.ts";
 import { DemoSite } from "../../../agent/demo/site.ts";
 import { verdictOf } from "../../../agent/health/status.ts";
+import { IdentityFolder } from "../../../agent/link/enrolment/identity.ts";
 import { PolicySettings } from "../../../agent/protocol/policy.ts";
 import { systemClock } from "../../../drivers/clock.ts";
 import { silentLog } from "../../../drivers/log.ts";
@@ -85,8 +85,8 @@ describe("policy show", () => {
 
 describe("key pins of the policy, on the real link", () => {
   const pinsOf = async () => {
-    const text = await readFile(site.configPath, "utf8");
-    const [server = "", backup = ""] = text.match(/sha256\/[A-Za-z0-9+/]{43}=/g) ?? [];
+    const { trust } = await new IdentityFolder(join(site.folder, "state")).load();
+    const [server = "", backup = ""] = trust.keyPins;
     return { server, backup };
   };
 

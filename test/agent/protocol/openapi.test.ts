@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import * as enrolment from "../../../agent/protocol/enrolment.ts";
 import { openapi, PUBLISHED } from "../../../agent/protocol/openapi.ts";
 import { CLAIM_HEADER, paths } from "../../../agent/protocol/paths.ts";
 import * as policy from "../../../agent/protocol/policy.ts";
@@ -34,6 +35,9 @@ test("it is OpenAPI 3.1 with every path of the protocol", () => {
     paths.lease("{jobId}"),
     paths.self,
     paths.claims,
+    paths.certificate,
+    paths.enrolment,
+    paths.enrolments,
     paths.events,
     paths.policy,
     paths.root("{version}"),
@@ -54,7 +58,7 @@ test("every operation has its own id, a summary, and a description of each respo
 });
 
 test("every schema of the protocol is published, and nothing else", () => {
-  const schemas = [protocol, policy, root]
+  const schemas = [protocol, enrolment, policy, root]
     .flatMap((module): unknown[] => Object.values(module))
     .filter((value) => typeof value === "object" && value !== null && "_zod" in value);
   expect(schemas.length).toBeGreaterThan(10);
