@@ -70,6 +70,7 @@ Exit code 0 when the device is enrolled.`,
       const { X509Certificate } = await import("node:crypto");
       const until = new X509Certificate(granted.certificate).validToDate.toISOString();
       terminal.line(`enrolled as ${granted.name}; certificate until ${until.slice(0, 10)}, renewed by itself`);
+      terminal.note("Start the agent, or start it anew: systemctl restart printgate");
       terminal.result({ state: "enrolled", name: granted.name, certificateUntil: until });
       return EXIT.ok;
     } finally {
