@@ -24,6 +24,7 @@ interface Watched {
   readonly claim: Claim;
   readonly preflight?: Promise<PrinterState>;
   stage?(stage: Stage): void;
+  waits?(release: Release): void;
   ended(release: Release): void;
 }
 
@@ -92,6 +93,11 @@ export class Accountant {
       stage: (stage: Stage) => {
         if (stage === "firstByte") book.sending = true;
         work.stage?.(stage);
+      },
+      waits: (release: Release) => {
+        // The printer was looked at before: somebody else's job may have come and gone since.
+        if (!book.sending) book.alone = false;
+        work.waits?.(release);
       },
       ended: (release: Release) => {
         this.#ended(work.claim, release, book);

@@ -237,10 +237,10 @@ export class ReleaseLoop {
     const preflight = nextTurn().then(() => {
       const state = printer.state(signal);
       printer.prepare();
+      executor.prepare();
       return state;
     });
     preflight.catch(() => {}); // met where it is awaited, or not needed at all
-    executor.prepare();
     const answer = await asked;
     stage("answered");
     this.#count(answer.result);

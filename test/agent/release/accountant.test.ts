@@ -181,6 +181,13 @@ describe("not ours alone", () => {
       },
       { discarded: "not-exclusive", exclusive: false, lifeCount: { delta: 2 } },
     ],
+    [
+      "that kept ours waiting, while others' jobs may have come and gone",
+      () => {
+        printer.createFaults = ["printer-busy"];
+      },
+      { discarded: "not-exclusive", exclusive: false },
+    ],
   ])("a printer %s", async (_name, set, expected) => {
     held();
     set();
